@@ -1,0 +1,1 @@
+//! Typed structs for what qemu-img prints

@@ -1,0 +1,129 @@
+//! `--object secret,…` on a command line.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{CommandLine, Meaning};
+use crate::{Arg, KeyVal, ParseError, Secret, SecretId};
+
+/// A `secret` object of a command line.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SecretObject {
+    /// Its id.
+    pub id: SecretId,
+    /// Where its value is.
+    pub value: SecretValue,
+    pub(super) piece: usize,
+}
+
+/// Where the value of a [`SecretObject`] is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SecretValue {
+    /// It was given as `data=`, and has been taken out of the command line.
+    Data(Secret),
+    /// It is in a file, which qemu-img reads.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Whether the file's content is base64.
+        base64: bool,
+    },
+    /// It is encrypted under another secret, and left as it was written.
+    Encrypted,
+}
+
+impl CommandLine {
+    /// Finds the `secret` objects, and takes those with a plain `data=` out of the arguments.
+    pub(super) fn take_secrets(&mut self) -> Result<(), ParseError> {
+        let mut found = Vec::new();
+        let mut master_keys = Vec::new();
+        let mut at = 1;
+        for (piece, taken) in self.pieces.iter().enumerate() {
+            if let Meaning::Options(options) = &taken.meaning
+                && let [(spec, Some(text))] = options.as_slice()
+                && spec.long.first() == Some(&"object")
+                && let Some(object) = Object::parse(text).map_err(|reason| ParseError::Object { at, reason })?
+            {
+                master_keys.extend(object.keyid.clone());
+                found.push((piece, at, object));
+            }
+            at += taken.args.len();
+        }
+        for (piece, at, object) in found {
+            let fail = |reason: String| ParseError::Object { at, reason };
+            let id = SecretId::new(object.id.clone()).map_err(|error| fail(error.to_string()))?;
+            let value = match (object.data, object.file, &object.keyid) {
+                (Some(_), Some(_), _) => return Err(fail("`data` and `file` exclude each other".to_owned())),
+                (None, None, _) => return Err(fail(format!("secret `{id}` has neither `data` nor `file`"))),
+                (_, _, Some(_)) => SecretValue::Encrypted,
+                (None, Some(path), None) => SecretValue::File { path, base64: object.base64 },
+                (Some(data), None, None) => {
+                    let bytes = decode(data, object.base64).map_err(fail)?;
+                    let is_master = master_keys.contains(&object.id);
+                    let secret = if is_master { Ok(Secret::key_material(bytes)) } else { Secret::new(bytes) };
+                    SecretValue::Data(secret?)
+                }
+            };
+            if matches!(value, SecretValue::Data(_))
+                && let Some(taken) = self.pieces.get_mut(piece)
+            {
+                taken.args = vec!["--object".into(), Arg::Secret(id.clone())];
+                taken.meaning = Meaning::Options(Vec::new());
+            }
+            self.objects.push(SecretObject { id, value, piece });
+        }
+        Ok(())
+    }
+}
+
+fn decode(data: OsString, base64: bool) -> Result<Vec<u8>, String> {
+    let bytes = data.into_encoded_bytes();
+    if !base64 {
+        return Ok(bytes);
+    }
+    // qemu ignores white space in it.
+    let dense: Vec<u8> = bytes.into_iter().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(dense).map_err(|_| "`data` is not base64".to_owned())
+}
+
+/// The properties of a `secret` object, in either syntax.
+struct Object {
+    id: String,
+    data: Option<OsString>,
+    file: Option<PathBuf>,
+    base64: bool,
+    keyid: Option<String>,
+}
+
+impl Object {
+    /// `None` if the object is not a secret. The reason of a failure never quotes the text.
+    fn parse(text: &OsStr) -> Result<Option<Self>, String> {
+        let properties = if text.as_encoded_bytes().starts_with(b"{") {
+            let json: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_slice(text.as_encoded_bytes()).map_err(|_| "not a JSON object".to_owned())?;
+            json.into_iter().fold(KeyVal::new(), |list, (key, value)| match value {
+                serde_json::Value::String(value) => list.with(key, value),
+                other => list.with(key, other.to_string()),
+            })
+        } else {
+            KeyVal::parse_implied(text, Some("qom-type"))
+        };
+        let get = |key: &str| properties.get(key).map(OsStr::to_owned);
+        let text_of = |key: &str| get(key).map(|value| value.to_string_lossy().into_owned());
+        if text_of("qom-type").as_deref() != Some("secret") {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            id: text_of("id").ok_or_else(|| "a secret needs an `id`".to_owned())?,
+            data: get("data"),
+            file: get("file").map(PathBuf::from),
+            base64: text_of("format").as_deref() == Some("base64"),
+            keyid: text_of("keyid"),
+        }))
+    }
+}

@@ -1,0 +1,202 @@
+//! What a command comes to: arguments, secrets, and what it reads and writes.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use crate::os::units;
+use crate::{Location, Secret, SecretId};
+
+/// One argument.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Arg {
+    /// A literal argument.
+    Text(OsString),
+    /// A slot: the value of an `--object` option that defines this secret. Whoever runs the command decides
+    /// how the secret is delivered, and so what stands here.
+    Secret(SecretId),
+}
+
+impl<T: Into<OsString>> From<T> for Arg {
+    fn from(text: T) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// What a command prints on its standard output when it succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OutputKind {
+    /// Text for people, or nothing.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// A qemu-img command, ready to be run: the arguments, the secrets that must exist before it runs, and what
+/// it reads and writes.
+///
+/// It is printed as a shell would take it, with a placeholder for each secret.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Invocation {
+    args: Vec<Arg>,
+    secrets: Vec<(SecretId, Secret)>,
+    reads: Vec<Location>,
+    writes: Vec<Location>,
+    output: OutputKind,
+}
+
+impl Invocation {
+    pub(crate) fn new(subcommand: &str) -> Self {
+        Self {
+            args: vec![subcommand.into()],
+            secrets: Vec::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            output: OutputKind::Text,
+        }
+    }
+
+    pub(crate) fn from_args(args: Vec<Arg>) -> Self {
+        Self { args, secrets: Vec::new(), reads: Vec::new(), writes: Vec::new(), output: OutputKind::Text }
+    }
+
+    pub(crate) fn arg(&mut self, arg: impl Into<Arg>) {
+        self.args.push(arg.into());
+    }
+
+    pub(crate) fn option(&mut self, option: &str, value: impl Into<Arg>) {
+        self.args.push(option.into());
+        self.args.push(value.into());
+    }
+
+    pub(crate) fn flag(&mut self, on: bool, flag: &str) {
+        if on {
+            self.args.push(flag.into());
+        }
+    }
+
+    /// Appends `--object` with a slot for the secret.
+    pub(crate) fn object(&mut self, id: SecretId, secret: Secret) {
+        self.args.push("--object".into());
+        self.args.push(Arg::Secret(id.clone()));
+        self.secrets.push((id, secret));
+    }
+
+    /// A secret for a slot that is among the arguments already.
+    pub(crate) fn deliver(&mut self, id: SecretId, secret: Secret) {
+        self.secrets.push((id, secret));
+    }
+
+    pub(crate) fn reads_from(&mut self, location: Location) {
+        self.reads.push(location);
+    }
+
+    pub(crate) fn writes_to(&mut self, location: Location) {
+        self.writes.push(location);
+    }
+
+    pub(crate) const fn prints(&mut self, output: OutputKind) {
+        self.output = output;
+    }
+
+    /// The arguments after the program's name, beginning with the subcommand.
+    #[must_use]
+    pub fn args(&self) -> &[Arg] {
+        &self.args
+    }
+
+    /// The secrets that the slots stand for.
+    #[must_use]
+    pub fn secrets(&self) -> &[(SecretId, Secret)] {
+        &self.secrets
+    }
+
+    /// The images that the command is told to read. What those refer to (backing files and the like) is not
+    /// among them.
+    #[must_use]
+    pub fn reads(&self) -> &[Location] {
+        &self.reads
+    }
+
+    /// The images that the command is told to write.
+    #[must_use]
+    pub fn writes(&self) -> &[Location] {
+        &self.writes
+    }
+
+    /// What it prints.
+    #[must_use]
+    pub const fn output(&self) -> OutputKind {
+        self.output
+    }
+
+    /// The subcommand.
+    #[must_use]
+    pub fn subcommand(&self) -> &OsStr {
+        match self.args.first() {
+            Some(Arg::Text(text)) => text,
+            _ => OsStr::new(""),
+        }
+    }
+
+    /// The arguments with every slot filled by `fill`.
+    #[must_use]
+    pub fn argv(&self, mut fill: impl FnMut(&SecretId) -> OsString) -> Vec<OsString> {
+        let spell = |arg: &Arg| match arg {
+            Arg::Text(text) => text.clone(),
+            Arg::Secret(id) => fill(id),
+        };
+        self.args.iter().map(spell).collect()
+    }
+}
+
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("qemu-img")?;
+        for arg in self.argv(|id| format!("secret,id={id},file=<{id}>").into()) {
+            write!(f, " {}", shell_quote(&arg))?;
+        }
+        Ok(())
+    }
+}
+
+/// Quotes an argument for a shell. Control characters and bytes that are not UTF-8 need `$'…'`, which bash,
+/// zsh, ksh and POSIX.1-2024 shells read.
+///
+/// ```
+/// use qemu_cmd::shell_quote;
+/// assert_eq!(shell_quote("/a-b".as_ref()), "/a-b");
+/// assert_eq!(shell_quote("it's".as_ref()), r"'it'\''s'");
+/// assert_eq!(shell_quote("a\nb".as_ref()), r"$'a\nb'");
+/// ```
+#[must_use]
+pub fn shell_quote(arg: &OsStr) -> String {
+    const PLAIN: &str = "@%+=:,./-_";
+    let Some(text) = arg.to_str().filter(|text| !text.chars().any(char::is_control)) else {
+        return ansi_c_quote(arg);
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || PLAIN.contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+fn ansi_c_quote(arg: &OsStr) -> String {
+    let mut out = String::from("$'");
+    for unit in units(arg) {
+        match u8::try_from(u32::from(unit)) {
+            Ok(b'\n') => out.push_str("\\n"),
+            Ok(b'\t') => out.push_str("\\t"),
+            Ok(byte @ (b'\'' | b'\\')) => out.extend(['\\', char::from(byte)]),
+            Ok(byte @ b' '..=b'~') => out.push(char::from(byte)),
+            // Three octal digits: a hexadecimal escape would swallow digits that follow it.
+            Ok(byte) => out.push_str(&format!("\\{byte:03o}")),
+            Err(_) => out.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    out.push('\'');
+    out
+}

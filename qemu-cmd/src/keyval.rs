@@ -1,0 +1,138 @@
+//! `key=value,…` lists, in which a comma in a value is doubled.
+
+use std::ffi::{OsStr, OsString};
+
+use crate::os::{Unit, ascii, from_units, units};
+
+/// An ordered `key=value,…` list, as in `--image-opts`, `--object` and `-o`.
+///
+/// Values are arbitrary bytes: the only character that means anything in them is the comma, which is
+/// doubled when the list is rendered.
+///
+/// ```
+/// use qemu_cmd::KeyVal;
+/// let opts = KeyVal::new().with("driver", "qcow2").with("file.filename", "/a,b");
+/// assert_eq!(opts.render(), "driver=qcow2,file.filename=/a,,b");
+/// assert_eq!(KeyVal::parse("driver=qcow2,file.filename=/a,,b".as_ref()), opts);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct KeyVal(Vec<(String, OsString)>);
+
+impl KeyVal {
+    /// An empty list.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Appends a pair.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.0.push((key.into(), value.into()));
+        self
+    }
+
+    /// The value of `key`; the last one if it occurs more than once, as in qemu.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&OsStr> {
+        self.0.iter().rev().find(|(k, _)| k == key).map(|(_, value)| value.as_os_str())
+    }
+
+    /// The pairs in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &OsStr)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_os_str()))
+    }
+
+    /// The list as one argument.
+    #[must_use]
+    pub fn render(&self) -> OsString {
+        let mut text = OsString::new();
+        for (index, (key, value)) in self.0.iter().enumerate() {
+            if index > 0 {
+                text.push(",");
+            }
+            text.push(key);
+            text.push("=");
+            text.push(double_commas(value));
+        }
+        text
+    }
+
+    /// Reads a list. A piece without `=` is kept as a key with the value `on`, which is how qemu reads it;
+    /// a key that is not UTF-8 is kept with replacement characters, since qemu has no such key.
+    #[must_use]
+    pub fn parse(text: &OsStr) -> Self {
+        Self::parse_implied(text, None)
+    }
+
+    /// Reads a list whose first piece may be a bare value of the key `implied`, as the type is in `--object`.
+    #[must_use]
+    pub fn parse_implied(text: &OsStr, implied: Option<&str>) -> Self {
+        let text_of = |units: &[Unit]| from_units(units.to_vec()).to_string_lossy().into_owned();
+        let mut pairs = Vec::new();
+        for (index, piece) in split_pieces(&units(text)).into_iter().enumerate() {
+            let mut halves = piece.splitn(2, |&unit| unit == ascii(b'='));
+            let key = halves.next().unwrap_or_default();
+            pairs.push(match (halves.next(), implied) {
+                (Some(value), _) => (text_of(key), from_units(value.to_vec())),
+                (None, Some(implied)) if index == 0 => (implied.to_owned(), from_units(piece)),
+                (None, _) => (text_of(key), OsString::from("on")),
+            });
+        }
+        Self(pairs)
+    }
+}
+
+fn double_commas(value: &OsStr) -> OsString {
+    let mut out = Vec::new();
+    for unit in units(value) {
+        if unit == ascii(b',') {
+            out.push(unit);
+        }
+        out.push(unit);
+    }
+    from_units(out)
+}
+
+/// Splits at single commas and undoubles the others.
+fn split_pieces(text: &[Unit]) -> Vec<Vec<Unit>> {
+    let comma = ascii(b',');
+    let mut pieces = Vec::new();
+    let mut piece = Vec::new();
+    let mut units = text.iter().copied().peekable();
+    while let Some(unit) = units.next() {
+        if unit != comma {
+            piece.push(unit);
+        } else if units.next_if_eq(&comma).is_some() {
+            piece.push(comma);
+        } else {
+            pieces.push(std::mem::take(&mut piece));
+        }
+    }
+    if !piece.is_empty() {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_are_doubled_and_undoubled() {
+        for value in ["", ",", ",,", "a,b", ",a,", "a=b", "é\n"] {
+            let opts = KeyVal::new().with("k", value).with("l", "x");
+            assert_eq!(KeyVal::parse(&opts.render()), opts, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn bare_pieces_and_duplicates_mean_what_they_mean_to_qemu() {
+        let opts = KeyVal::parse_implied("secret,id=a,flag,id=b".as_ref(), Some("qom-type"));
+        assert_eq!(opts.get("qom-type"), Some("secret".as_ref()));
+        assert_eq!(opts.get("id"), Some("b".as_ref()));
+        assert_eq!(opts.get("flag"), Some("on".as_ref()));
+        assert_eq!(opts.get("none"), None);
+    }
+}

@@ -1,0 +1,33 @@
+//! Arguments as sequences of units, so that any path survives: bytes on Unix, UTF-16 code units on Windows.
+
+use std::ffi::{OsStr, OsString};
+
+#[cfg(unix)]
+pub(crate) type Unit = u8;
+#[cfg(windows)]
+pub(crate) type Unit = u16;
+
+/// An ASCII character as a unit.
+pub(crate) const fn ascii(c: u8) -> Unit {
+    c as Unit
+}
+
+#[cfg(unix)]
+pub(crate) fn units(text: &OsStr) -> Vec<Unit> {
+    std::os::unix::ffi::OsStrExt::as_bytes(text).to_vec()
+}
+
+#[cfg(windows)]
+pub(crate) fn units(text: &OsStr) -> Vec<Unit> {
+    std::os::windows::ffi::OsStrExt::encode_wide(text).collect()
+}
+
+#[cfg(unix)]
+pub(crate) fn from_units(units: Vec<Unit>) -> OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(units)
+}
+
+#[cfg(windows)]
+pub(crate) fn from_units(units: Vec<Unit>) -> OsString {
+    std::os::windows::ffi::OsStringExt::from_wide(&units)
+}

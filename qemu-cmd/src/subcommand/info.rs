@@ -1,0 +1,86 @@
+use crate::image::Spelled;
+use crate::invocation::OutputKind;
+use crate::secret::SecretId;
+use crate::{Error, Invocation, Source};
+
+/// `qemu-img info`: what an image is, as JSON.
+///
+/// It reads headers only, so it needs no key: a source's key is not handed over. It does **not** open backing
+/// files, but it opens what a VMDK descriptor names (and qemu 5.2 what a qcow2 header names as its data file).
+///
+/// ```
+/// use qemu_cmd::{Info, Source};
+/// assert_eq!(
+///     Info::new(Source::qcow2("/a")).invocation()?.to_string(),
+///     "qemu-img info /a --force-share --output=json -f qcow2"
+/// );
+/// # Ok::<(), qemu_cmd::Error>(())
+/// ```
+///
+/// The order of the arguments is fixed: image, `--force-share`, `--output=json`, `-f` or `--image-opts`,
+/// `--backing-chain`. Source: qemu-img(1), `info`.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Info {
+    source: Source,
+    force_share: bool,
+    backing_chain: bool,
+}
+
+impl Info {
+    /// Describes `source`.
+    pub const fn new(source: Source) -> Self {
+        Self { source, force_share: true, backing_chain: false }
+    }
+
+    /// Describes the image even while another process writes it. Default: yes, since only headers are read.
+    #[doc(alias = "-U")]
+    pub const fn force_share(mut self, on: bool) -> Self {
+        self.force_share = on;
+        self
+    }
+
+    /// Describes every image of the backing chain, top first, as an array. Default: no.
+    ///
+    /// This **opens whatever the images name** as backing files: never do it with an image from a stranger.
+    #[doc(alias = "--backing-chain")]
+    pub const fn backing_chain(mut self, on: bool) -> Self {
+        self.backing_chain = on;
+        self
+    }
+
+    /// The image.
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The same question about another image.
+    pub fn with_source(mut self, source: Source) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// The arguments.
+    ///
+    /// # Errors
+    /// A path that no argument, or not the chosen form, can carry.
+    pub fn invocation(&self) -> Result<Invocation, Error> {
+        self.source.check_key_fits()?;
+        let source = self.source.clone().without_key();
+        let spelled = source.spelled(&SecretId::source())?;
+        let mut out = Invocation::new("info");
+        let (Spelled::Plain(name) | Spelled::ImageOpts(name) | Spelled::Json(name)) = &spelled;
+        out.arg(name);
+        out.flag(self.force_share, "--force-share");
+        out.arg("--output=json");
+        match (&spelled, source.format()) {
+            (Spelled::Plain(_), Some(format)) => out.option("-f", format.as_str()),
+            (Spelled::ImageOpts(_), _) => out.arg("--image-opts"),
+            _ => {}
+        }
+        out.flag(self.backing_chain, "--backing-chain");
+        out.reads_from(source.location().clone());
+        out.prints(OutputKind::Json);
+        Ok(out)
+    }
+}

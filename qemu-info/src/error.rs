@@ -1,0 +1,60 @@
+//! Why output could not be read.
+
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+/// Output of `qemu-img` that could not be read as the type that was asked for.
+///
+/// Where there is JSON at all, the source is serde_json's error, which says what is wrong and at
+/// which line and column.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is nothing but white space: `qemu-img` failed before it printed anything, or was not
+    /// asked to print (`check -q`).
+    #[error("empty output where JSON was expected")]
+    Empty,
+
+    /// The JSON stops before it is complete: `qemu-img` failed or was killed half way, or the output
+    /// was cut. `qemu-img` can exit with 0 all the same when its standard output is a full disk or a
+    /// closed pipe.
+    #[error("incomplete JSON")]
+    Incomplete {
+        /// Where the JSON stops.
+        source: serde_json::Error,
+    },
+
+    /// This is not JSON (such as the output without `--output=json`), there is more after it, or it is
+    /// nested more than 128 levels deep.
+    #[error("malformed JSON")]
+    Malformed {
+        /// Where reading stopped, and why.
+        source: serde_json::Error,
+    },
+
+    /// This is JSON, but of something else: a field is missing, or a value is not of the type that
+    /// qemu's schema gives it.
+    #[error("unexpected JSON")]
+    Unexpected {
+        /// What was found, what was expected and where.
+        source: serde_json::Error,
+    },
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(source: serde_json::Error) -> Self {
+        match source.classify() {
+            Category::Eof => Self::Incomplete { source },
+            Category::Syntax | Category::Io => Self::Malformed { source },
+            Category::Data => Self::Unexpected { source },
+        }
+    }
+}
+
+/// Reads all of `json` as one `T`.
+pub(crate) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+    if json.trim_ascii().is_empty() {
+        return Err(Error::Empty);
+    }
+    Ok(serde_json::from_slice(json)?)
+}

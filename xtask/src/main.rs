@@ -1,2 +1,66 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands, run as `cargo xtask COMMAND`: what a person or CI needs around the
+//! libraries, none of which it uses itself, so that it still runs when they do not compile.
+
+mod ci;
+mod demo;
+mod install;
+mod packages;
+mod run;
+mod test;
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use run::Error;
+
+/// What `cargo xtask help` prints.
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo [IMAGE]               convert IMAGE, or a small disk made for the occasion, in the ways that the
+                             libraries offer; installs qemu-img first if it is missing
+  test [--long] [-- ARGS]    install what the tests lack and run them all; --long adds the slow ones,
+                             ARGS go to `cargo test`, as in `cargo xtask test -- -- --nocapture`
+  ci                         everything that CI checks, in the same way
+  help                       this text
+
+QEMU_IMG=/path/to/qemu-img in the environment makes demo and test use that program.
+";
+
+fn main() -> ExitCode {
+    let mut args = env::args_os().skip(1);
+    let command = args.next().unwrap_or_default();
+    match dispatch(&command, args.collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if matches!(error, Error::Usage(_)) {
+                eprint!("\n{USAGE}");
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Runs the command of that name; no name at all is a question, not a mistake.
+fn dispatch(command: &OsString, args: Vec<OsString>) -> Result<(), Error> {
+    let wants_help = args
+        .iter()
+        .take_while(|arg| *arg != "--")
+        .any(|arg| arg == "-h" || arg == "--help");
+    match command.to_str() {
+        Some("" | "help" | "-h" | "--help") => print_usage(),
+        Some("demo" | "test" | "ci") if wants_help => print_usage(),
+        Some("demo") => demo::command(args),
+        Some("test") => test::command(args),
+        Some("ci") => ci::command(&args),
+        _ => Err(Error::Usage(format!("no command `{}`", command.display()))),
+    }
+}
+
+/// Prints the usage where a person who asked for it looks.
+fn print_usage() -> Result<(), Error> {
+    print!("{USAGE}");
+    Ok(())
+}

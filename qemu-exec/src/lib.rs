@@ -1,1 +1,58 @@
-//! Runs qemu-img: local, sudo and dry-run executors with limits, secrets that never touch a disk, and typed errors
+//! Runs `qemu-img`: locally, through sudo, or not at all, under limits, with secrets that never touch a disk
+//! and errors that say what happened.
+//!
+//! ```no_run
+//! use qemu_exec::{LocalExecutor, QemuImg};
+//! use qemu_exec::cmd::{Convert, Info, Luks, Qcow2, Secret, Source, Target};
+//!
+//! let qemu_img = QemuImg::new(LocalExecutor::new());
+//! let encrypted = Qcow2::new().encryption(Luks::new(Secret::new("correct horse battery staple")?));
+//! qemu_img.convert(&Convert::new(Source::raw("disk.img"), Target::new("disk.qcow2", encrypted)))?;
+//!
+//! let info = qemu_img.info(&Info::new(Source::qcow2("disk.qcow2")))?;
+//! println!("{} bytes, encrypted: {}", info.virtual_size, info.encrypted == Some(true));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! * **who runs it**: an [`Executor`]: [`LocalExecutor`], [`SudoExecutor`], or [`DryRunExecutor`] around one
+//!   of them, which shows the [`Plan`] and runs nothing
+//! * **what is run**: a [`Request`]: an invocation, [`Limits`], a timeout, a [`CancelToken`]
+//! * **what came of it**: an [`Outcome`], or an [`Error`] with an [`ErrorKind`]
+//! * **all of that behind typed calls**: [`QemuImg`]
+//!
+//! The commands come from [`cmd`], the results from [`info`]. Linux only.
+
+#![forbid(unsafe_code)]
+
+mod cancel;
+mod child;
+mod classify;
+mod client;
+mod direct_io;
+mod dry_run;
+mod error;
+mod executor;
+mod limits;
+mod local;
+mod outcome;
+mod plan;
+mod ploop;
+mod program;
+mod secrets;
+mod sudo;
+
+pub use qemu_cmd as cmd;
+pub use qemu_info as info;
+
+pub use cancel::CancelToken;
+pub use client::QemuImg;
+pub use direct_io::{direct_io_works, safe_cache_mode};
+pub use dry_run::DryRunExecutor;
+pub use error::{Error, ErrorKind};
+pub use executor::{Executor, Output, Request};
+pub use limits::{Limit, Limits};
+pub use local::LocalExecutor;
+pub use outcome::{End, Outcome};
+pub use plan::{Delivery, Launch, Plan};
+pub use ploop::ploop_image;
+pub use sudo::SudoExecutor;

@@ -24,13 +24,8 @@ fn samples() -> Vec<(String, Vec<u8>, Value)> {
         .map(|entry| {
             let path = entry.unwrap().path();
             let json = fs::read(&path).unwrap();
-            let value =
-                serde_json::from_slice(&json).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            (
-                path.file_name().unwrap().to_string_lossy().into_owned(),
-                json,
-                value,
-            )
+            let value = serde_json::from_slice(&json).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            (path.file_name().unwrap().to_string_lossy().into_owned(), json, value)
         })
         .collect()
 }
@@ -52,14 +47,8 @@ fn images() -> Vec<(String, ImageInfo)> {
 
 #[test]
 fn no_sample_is_missing() {
-    let (chains, images): (Vec<_>, Vec<_>) = samples()
-        .into_iter()
-        .partition(|(_, _, value)| value.is_array());
-    assert_eq!(
-        (images.len(), chains.len()),
-        (IMAGES, CHAINS),
-        "images and chains in samples/info"
-    );
+    let (chains, images): (Vec<_>, Vec<_>) = samples().into_iter().partition(|(_, _, value)| value.is_array());
+    assert_eq!((images.len(), chains.len()), (IMAGES, CHAINS), "images and chains in samples/info");
 }
 
 #[test]
@@ -77,11 +66,7 @@ fn nothing_is_lost() {
             assert_eq!(ImageInfo::from_json(&written).unwrap(), image, "{name}");
             written
         };
-        assert_eq!(
-            serde_json::from_slice::<Value>(&written).unwrap(),
-            value,
-            "{name}"
-        );
+        assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), value, "{name}");
     }
 }
 
@@ -93,10 +78,7 @@ fn an_image_is_not_a_chain_and_a_chain_is_not_an_image() {
         } else {
             BackingChain::from_json(&json).map(drop)
         };
-        assert!(
-            matches!(error, Err(qemu_info::Error::Unexpected { .. })),
-            "{name}: {error:?}"
-        );
+        assert!(matches!(error, Err(qemu_info::Error::Unexpected { .. })), "{name}: {error:?}");
     }
 }
 

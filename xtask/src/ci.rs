@@ -31,81 +31,35 @@ enum Action {
 
 /// All steps, the tests last as they take longest.
 const STEPS: &[Step] = &[
-    Step {
-        name: "components",
-        action: Action::Check(ensure_components),
-    },
-    Step {
-        name: "format",
-        action: Action::Cargo(&["fmt", "--all", "--check"]),
-    },
+    Step { name: "components", action: Action::Check(ensure_components) },
+    Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step {
         name: "clippy",
-        action: Action::Cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ]),
+        action: Action::Cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
     },
     // A feature that one library enables in a shared dependency hides that another forgot to, so
     // each is built alone.
-    Step {
-        name: "qemu-cmd alone",
-        action: Action::Cargo(&["build", "-p", "qemu-cmd", "--no-default-features"]),
-    },
-    Step {
-        name: "qemu-info alone",
-        action: Action::Cargo(&["build", "-p", "qemu-info", "--no-default-features"]),
-    },
-    Step {
-        name: "qemu-exec alone",
-        action: Action::Cargo(&["build", "-p", "qemu-exec", "--no-default-features"]),
-    },
-    Step {
-        name: "docs",
-        action: Action::CargoDoc(&["doc", "--workspace", "--no-deps", "--all-features"]),
-    },
-    Step {
-        name: "crate budget",
-        action: Action::Check(check_crate_budget),
-    },
-    Step {
-        name: "test",
-        action: Action::Xtask("test", test::command),
-    },
+    Step { name: "qemu-cmd alone", action: Action::Cargo(&["build", "-p", "qemu-cmd", "--no-default-features"]) },
+    Step { name: "qemu-info alone", action: Action::Cargo(&["build", "-p", "qemu-info", "--no-default-features"]) },
+    Step { name: "qemu-exec alone", action: Action::Cargo(&["build", "-p", "qemu-exec", "--no-default-features"]) },
+    Step { name: "docs", action: Action::CargoDoc(&["doc", "--workspace", "--no-deps", "--all-features"]) },
+    Step { name: "crate budget", action: Action::Check(check_crate_budget) },
+    Step { name: "test", action: Action::Xtask("test", test::command) },
 ];
 
 /// Runs every step and stops at the first that fails.
 pub(crate) fn command(args: &[OsString]) -> Result<(), Error> {
     if let Some(arg) = args.first() {
-        return Err(Error::Usage(format!(
-            "`ci` takes no argument, so what is `{}`?",
-            arg.display()
-        )));
+        return Err(Error::Usage(format!("`ci` takes no argument, so what is `{}`?", arg.display())));
     }
     let start = Instant::now();
     for step in STEPS {
         eprintln!("\n== {}", step.name);
         let step_start = Instant::now();
-        step.check().map_err(|error| Error::Step {
-            name: step.name,
-            source: Box::new(error),
-        })?;
-        eprintln!(
-            "== {}: ok in {:.1} s",
-            step.name,
-            step_start.elapsed().as_secs_f64()
-        );
+        step.check().map_err(|error| Error::Step { name: step.name, source: Box::new(error) })?;
+        eprintln!("== {}: ok in {:.1} s", step.name, step_start.elapsed().as_secs_f64());
     }
-    eprintln!(
-        "\nall {} steps passed in {:.1} s",
-        STEPS.len(),
-        start.elapsed().as_secs_f64()
-    );
+    eprintln!("\nall {} steps passed in {:.1} s", STEPS.len(), start.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -114,9 +68,7 @@ impl Step {
     fn check(&self) -> Result<(), Error> {
         match self.action {
             Action::Cargo(args) => run::run(run::cargo().args(args)),
-            Action::CargoDoc(args) => {
-                run::run(run::cargo().args(args).env("RUSTDOCFLAGS", "-D warnings"))
-            }
+            Action::CargoDoc(args) => run::run(run::cargo().args(args).env("RUSTDOCFLAGS", "-D warnings")),
             Action::Xtask(name, command) => {
                 eprintln!("$ cargo xtask {name}");
                 command(Vec::new())
@@ -151,16 +103,7 @@ fn ensure_components() -> Result<(), Error> {
 fn check_crate_budget() -> Result<(), Error> {
     // qemu-exec depends on the other two.
     let mut tree = run::cargo();
-    tree.args([
-        "tree",
-        "-p",
-        "qemu-exec",
-        "--no-default-features",
-        "-e",
-        "normal,build",
-        "--prefix",
-        "none",
-    ]);
+    tree.args(["tree", "-p", "qemu-exec", "--no-default-features", "-e", "normal,build", "--prefix", "none"]);
     eprintln!("$ {}", run::line(&tree));
     let tree = run::output(&mut tree)?;
     let crates = external_crates(&tree);
@@ -179,13 +122,8 @@ fn check_crate_budget() -> Result<(), Error> {
 /// The crates, each with its version, that `cargo tree --prefix none` lists with no path, so which
 /// are not our own.
 fn external_crates(tree: &str) -> BTreeSet<&str> {
-    let lines = tree
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.contains(" (/"));
-    lines
-        .map(|line| line.split(" (").next().unwrap_or(line))
-        .collect()
+    let lines = tree.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains(" (/"));
+    lines.map(|line| line.split(" (").next().unwrap_or(line)).collect()
 }
 
 #[cfg(test)]
@@ -198,15 +136,7 @@ mod tests {
                     qemu-cmd v0.1.0 (/src/qemu-cmd)\nserde v1.0.1 (*)\nsyn v1.0.0\nsyn v2.0.0\n\
                     qemu-info v0.1.0 (/src/my (own)/qemu-info) (*)\n";
         let crates: Vec<&str> = external_crates(tree).into_iter().collect();
-        assert_eq!(
-            crates,
-            [
-                "serde v1.0.1",
-                "serde_derive v1.0.1",
-                "syn v1.0.0",
-                "syn v2.0.0"
-            ]
-        );
+        assert_eq!(crates, ["serde v1.0.1", "serde_derive v1.0.1", "syn v1.0.0", "syn v2.0.0"]);
     }
 
     #[test]

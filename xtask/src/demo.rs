@@ -26,10 +26,7 @@ pub(crate) fn command(args: Vec<OsString>) -> Result<(), Error> {
     let image = parse(args)?;
     if let Some(image) = image {
         if !Path::new(&image).exists() {
-            return Err(Error::Other(format!(
-                "there is no image `{}`",
-                image.display()
-            )));
+            return Err(Error::Other(format!("there is no image `{}`", image.display())));
         }
         install::ensure(TOOLS)?;
         return run_example(&image);
@@ -46,18 +43,12 @@ fn parse(args: Vec<OsString>) -> Result<Option<OsString>, Error> {
     let image = match args.next() {
         Some(arg) if arg == "--" => args.next(),
         Some(arg) if arg.as_encoded_bytes().starts_with(b"-") => {
-            return Err(Error::Usage(format!(
-                "no option `{}`; a file of that name is `./{0}`",
-                arg.display()
-            )));
+            return Err(Error::Usage(format!("no option `{}`; a file of that name is `./{0}`", arg.display())));
         }
         image => image,
     };
     match args.next() {
-        Some(extra) => Err(Error::Usage(format!(
-            "one image at most, so what is `{}`?",
-            extra.display()
-        ))),
+        Some(extra) => Err(Error::Usage(format!("one image at most, so what is `{}`?", extra.display()))),
         None => Ok(image),
     }
 }
@@ -72,17 +63,7 @@ fn run_example(image: &OsStr) -> Result<(), Error> {
 /// The command that converts an image and shows what it did.
 fn example(image: &OsStr) -> Command {
     let mut command = run::cargo();
-    command
-        .args([
-            "run",
-            "--quiet",
-            "-p",
-            "qemu-exec",
-            "--example",
-            "demo",
-            "--",
-        ])
-        .arg(image);
+    command.args(["run", "--quiet", "-p", "qemu-exec", "--example", "demo", "--"]).arg(image);
     command
 }
 
@@ -90,19 +71,10 @@ fn example(image: &OsStr) -> Command {
 fn make_disk(directory: &Path) -> Result<PathBuf, Error> {
     let files = directory.join("files");
     let disk = directory.join("disk.raw");
-    write_files(&files)
-        .and_then(|()| File::create_new(&disk)?.set_len(DISK_SIZE))
-        .map_err(|error| {
-            Error::Other(format!(
-                "cannot write to `{}`: {error}; is the disk full?",
-                directory.display()
-            ))
-        })?;
-    run::run(
-        Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-d"])
-            .args([&files, &disk]),
-    )?;
+    write_files(&files).and_then(|()| File::create_new(&disk)?.set_len(DISK_SIZE)).map_err(|error| {
+        Error::Other(format!("cannot write to `{}`: {error}; is the disk full?", directory.display()))
+    })?;
+    run::run(Command::new("mkfs.ext4").args(["-q", "-F", "-d"]).args([&files, &disk]))?;
     Ok(disk)
 }
 
@@ -110,14 +82,8 @@ fn make_disk(directory: &Path) -> Result<PathBuf, Error> {
 /// compressible.
 fn write_files(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory.join("var/log"))?;
-    fs::write(
-        directory.join("README"),
-        "A disk made by `cargo xtask demo`.\n",
-    )?;
-    fs::write(
-        directory.join("var/log/demo.log"),
-        "all is well\n".repeat(200_000),
-    )?;
+    fs::write(directory.join("README"), "A disk made by `cargo xtask demo`.\n")?;
+    fs::write(directory.join("var/log/demo.log"), "all is well\n".repeat(200_000))?;
     fs::write(directory.join("var/noise.bin"), noise(4 << 20))
 }
 
@@ -143,8 +109,7 @@ struct Scratch {
 
 impl Scratch {
     /// What the janitor runs. A second try, as an interrupted program may still have been writing.
-    const JANITOR: &str =
-        r#"trap '' HUP INT TERM; read -r _; rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }"#;
+    const JANITOR: &str = r#"trap '' HUP INT TERM; read -r _; rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }"#;
 
     /// Makes an empty directory that only we can read.
     fn new() -> Result<Self, Error> {
@@ -155,24 +120,14 @@ impl Scratch {
                 path.display()
             ))
         };
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(failed)?;
+        DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
         let mut shell = Command::new("sh");
-        shell
-            .args(["-c", Self::JANITOR, "sh"])
-            .arg(&path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null());
+        shell.args(["-c", Self::JANITOR, "sh"]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::null());
         match shell.spawn() {
             Ok(janitor) => Ok(Self { path, janitor }),
             Err(source) => {
                 let _ = fs::remove_dir(&path);
-                Err(Error::Start {
-                    command: "sh".to_owned(),
-                    source,
-                })
+                Err(Error::Start { command: "sh".to_owned(), source })
             }
         }
     }
@@ -194,19 +149,14 @@ mod tests {
     #[test]
     fn the_tools_are_in_the_table() {
         for name in TOOLS_WITHOUT_IMAGE {
-            assert!(
-                crate::packages::TOOLS.iter().any(|tool| tool.name == *name),
-                "{name}"
-            );
+            assert!(crate::packages::TOOLS.iter().any(|tool| tool.name == *name), "{name}");
         }
         assert!(TOOLS.iter().all(|name| TOOLS_WITHOUT_IMAGE.contains(name)));
     }
 
     #[test]
     fn arguments() {
-        let parse = |args: &[&str]| {
-            parse(args.iter().map(OsString::from).collect()).map_err(|error| error.exit_code())
-        };
+        let parse = |args: &[&str]| parse(args.iter().map(OsString::from).collect()).map_err(|error| error.exit_code());
         assert_eq!(parse(&[]), Ok(None));
         assert_eq!(parse(&["disk.raw"]), Ok(Some("disk.raw".into())));
         assert_eq!(parse(&["--", "-disk.raw"]), Ok(Some("-disk.raw".into())));
@@ -217,10 +167,7 @@ mod tests {
     #[test]
     fn the_example_gets_the_image() {
         let line = run::line(&example("my disk.raw".as_ref()));
-        assert_eq!(
-            line,
-            "cargo run --quiet -p qemu-exec --example demo -- 'my disk.raw'"
-        );
+        assert_eq!(line, "cargo run --quiet -p qemu-exec --example demo -- 'my disk.raw'");
     }
 
     #[test]

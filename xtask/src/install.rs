@@ -14,9 +14,7 @@ pub(crate) fn ensure(names: &[&str]) -> Result<(), Error> {
     let own_qemu_img = qemu_img_override()?;
     let wanted = TOOLS.iter().filter(|tool| names.contains(&tool.name));
     let missing: Vec<&Tool> = wanted
-        .filter(|tool| {
-            !(own_qemu_img && tool.name == "qemu-img") && run::find_program(tool.name).is_none()
-        })
+        .filter(|tool| !(own_qemu_img && tool.name == "qemu-img") && run::find_program(tool.name).is_none())
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -25,10 +23,7 @@ pub(crate) fn ensure(names: &[&str]) -> Result<(), Error> {
         eprintln!("missing: `{}`: {}", tool.name, tool.why);
     }
     install(&missing)?;
-    let still_missing: Vec<&Tool> = missing
-        .into_iter()
-        .filter(|tool| run::find_program(tool.name).is_none())
-        .collect();
+    let still_missing: Vec<&Tool> = missing.into_iter().filter(|tool| run::find_program(tool.name).is_none()).collect();
     if still_missing.is_empty() {
         return Ok(());
     }
@@ -63,17 +58,10 @@ fn install(missing: &[&Tool]) -> Result<(), Error> {
     let packages = packages(manager, missing)?;
     let privilege = privilege(manager).map_err(|(reason, privilege)| {
         let line = by_hand(manager, privilege, &packages);
-        Error::Other(format!(
-            "cannot install {}: {reason}: {line}",
-            listed(missing)
-        ))
+        Error::Other(format!("cannot install {}: {reason}: {line}", listed(missing)))
     })?;
     let by_hand = by_hand(manager, privilege, &packages);
-    eprintln!(
-        "installing {} with {}: {by_hand}",
-        packages.join(", "),
-        manager.program()
-    );
+    eprintln!("installing {} with {}: {by_hand}", packages.join(", "), manager.program());
 
     let (refresh, install) = command_lines(manager, privilege, &packages);
     if let Some(refresh) = refresh
@@ -96,10 +84,7 @@ fn privilege(manager: Manager) -> Result<Privilege, (&'static str, Privilege)> {
     if manager == Manager::Brew || is_root() {
         Ok(Privilege::Direct)
     } else if run::find_program("sudo").is_none() {
-        Err((
-            "you are not root and there is no `sudo`; run as root",
-            Privilege::Direct,
-        ))
+        Err(("you are not root and there is no `sudo`; run as root", Privilege::Direct))
     } else if io::stdin().is_terminal() {
         Ok(Privilege::SudoAsks)
     } else if run::succeeds(Command::new("sudo").args(["-n", "true"])) {
@@ -137,11 +122,7 @@ fn no_manager(missing: &[&Tool]) -> Error {
 
 /// The names of tools, in backticks.
 fn listed(tools: &[&Tool]) -> String {
-    tools
-        .iter()
-        .map(|tool| format!("`{}`", tool.name))
-        .collect::<Vec<_>>()
-        .join(", ")
+    tools.iter().map(|tool| format!("`{}`", tool.name)).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -150,14 +131,9 @@ mod tests {
 
     #[test]
     fn without_a_manager_everything_missing_is_named() {
-        let missing = TOOLS
-            .iter()
-            .filter(|tool| ["qemu-img", "mount", "losetup"].contains(&tool.name));
+        let missing = TOOLS.iter().filter(|tool| ["qemu-img", "mount", "losetup"].contains(&tool.name));
         let message = no_manager(&missing.collect::<Vec<_>>()).to_string();
-        assert!(
-            message.contains("`qemu-img`, `mount`, `losetup`"),
-            "{message}"
-        );
+        assert!(message.contains("`qemu-img`, `mount`, `losetup`"), "{message}");
         assert!(message.contains("qemu-utils, mount)"), "{message}");
     }
 }

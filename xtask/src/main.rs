@@ -45,10 +45,7 @@ fn main() -> ExitCode {
 
 /// Runs the command of that name; no name at all is a question, not a mistake.
 fn dispatch(command: &OsString, args: Vec<OsString>) -> Result<(), Error> {
-    let wants_help = args
-        .iter()
-        .take_while(|arg| *arg != "--")
-        .any(|arg| arg == "-h" || arg == "--help");
+    let wants_help = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "-h" || arg == "--help");
     match command.to_str() {
         Some("" | "help" | "-h" | "--help") => print_usage(),
         Some("demo" | "test" | "ci") if wants_help => print_usage(),

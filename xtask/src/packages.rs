@@ -23,14 +23,7 @@ struct Packages {
 
 /// A package of the same name for all of them.
 const fn everywhere(name: &'static str) -> Packages {
-    Packages {
-        apt: name,
-        dnf: name,
-        zypper: name,
-        pacman: name,
-        apk: name,
-        brew: Some(name),
-    }
+    Packages { apt: name, dnf: name, zypper: name, pacman: name, apk: name, brew: Some(name) }
 }
 
 /// Everything that the tests run; the demo makes do with the first three.
@@ -38,12 +31,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         name: "qemu-img",
         why: "every image is made, converted and read with it",
-        packages: Packages {
-            apt: "qemu-utils",
-            zypper: "qemu-tools",
-            brew: Some("qemu"),
-            ..everywhere("qemu-img")
-        },
+        packages: Packages { apt: "qemu-utils", zypper: "qemu-tools", brew: Some("qemu"), ..everywhere("qemu-img") },
     },
     Tool {
         name: "prlimit",
@@ -58,10 +46,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         name: "sudo",
         why: "the sudo executor is tested by running qemu-img as another user",
-        packages: Packages {
-            brew: None,
-            ..everywhere("sudo")
-        },
+        packages: Packages { brew: None, ..everywhere("sudo") },
     },
     Tool {
         name: "timeout",
@@ -71,18 +56,12 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         name: "mount",
         why: "a small tmpfs is how a test gets a full disk",
-        packages: Packages {
-            apt: "mount",
-            ..everywhere("util-linux")
-        },
+        packages: Packages { apt: "mount", ..everywhere("util-linux") },
     },
     Tool {
         name: "losetup",
         why: "a loop device is how a test gets a block device to convert to",
-        packages: Packages {
-            apt: "mount",
-            ..everywhere("util-linux")
-        },
+        packages: Packages { apt: "mount", ..everywhere("util-linux") },
     },
     Tool {
         name: "strace",
@@ -104,20 +83,11 @@ pub(crate) enum Manager {
 
 impl Manager {
     /// All of them; the first that is installed is used, so Homebrew comes after the system's own.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Apt,
-        Self::Dnf,
-        Self::Zypper,
-        Self::Pacman,
-        Self::Apk,
-        Self::Brew,
-    ];
+    pub(crate) const ALL: [Self; 6] = [Self::Apt, Self::Dnf, Self::Zypper, Self::Pacman, Self::Apk, Self::Brew];
 
     /// The one that this system has, if we know it.
     pub(crate) fn of_this_system() -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|manager| run::find_program(manager.program()).is_some())
+        Self::ALL.into_iter().find(|manager| run::find_program(manager.program()).is_some())
     }
 
     /// The program to look for.
@@ -232,11 +202,7 @@ pub(crate) fn command_lines(
 /// The same on one line, to paste into a shell.
 pub(crate) fn by_hand(manager: Manager, privilege: Privilege, packages: &[&'static str]) -> String {
     let (refresh, install) = command_lines(manager, privilege, packages);
-    let lines: Vec<String> = refresh
-        .into_iter()
-        .chain([install])
-        .map(|words| words.join(" "))
-        .collect();
+    let lines: Vec<String> = refresh.into_iter().chain([install]).map(|words| words.join(" ")).collect();
     format!("`{}`", lines.join(" && "))
 }
 
@@ -245,10 +211,7 @@ mod tests {
     use super::*;
 
     fn tools(names: &[&str]) -> Vec<&'static Tool> {
-        TOOLS
-            .iter()
-            .filter(|tool| names.contains(&tool.name))
-            .collect()
+        TOOLS.iter().filter(|tool| names.contains(&tool.name)).collect()
     }
 
     #[test]
@@ -270,54 +233,32 @@ mod tests {
             packages(Manager::Dnf, &tools(&["prlimit", "mount", "strace"])).ok(),
             Some(vec!["util-linux", "strace"])
         );
-        assert_eq!(
-            packages(Manager::Apt, &tools(&["mount", "losetup"])).ok(),
-            Some(vec!["mount"])
-        );
+        assert_eq!(packages(Manager::Apt, &tools(&["mount", "losetup"])).ok(), Some(vec!["mount"]));
     }
 
     #[test]
     fn a_tool_without_a_package_is_named() {
         let error = packages(Manager::Brew, &tools(&["sudo"])).map_err(|error| error.to_string());
-        assert_eq!(
-            error,
-            Err("`sudo` is missing and brew has no package of it; install it by hand".to_owned())
-        );
+        assert_eq!(error, Err("`sudo` is missing and brew has no package of it; install it by hand".to_owned()));
     }
 
     #[test]
     fn command_lines_per_manager() {
         let line = |manager, privilege| {
-            by_hand(
-                manager,
-                privilege,
-                &packages(manager, &tools(&["qemu-img"])).unwrap_or_default(),
-            )
+            by_hand(manager, privilege, &packages(manager, &tools(&["qemu-img"])).unwrap_or_default())
         };
         assert_eq!(
             line(Manager::Apt, Privilege::SudoSilent),
             "`sudo -n apt-get update && sudo -n env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
              install -y --no-install-recommends qemu-utils`"
         );
-        assert_eq!(
-            line(Manager::Dnf, Privilege::Direct),
-            "`dnf install -y qemu-img`"
-        );
+        assert_eq!(line(Manager::Dnf, Privilege::Direct), "`dnf install -y qemu-img`");
         assert_eq!(
             line(Manager::Zypper, Privilege::SudoAsks),
             "`sudo zypper --non-interactive install --no-recommends qemu-tools`"
         );
-        assert_eq!(
-            line(Manager::Pacman, Privilege::SudoAsks),
-            "`sudo pacman -S --needed --noconfirm qemu-img`"
-        );
-        assert_eq!(
-            line(Manager::Apk, Privilege::Direct),
-            "`apk add --no-cache qemu-img`"
-        );
-        assert_eq!(
-            line(Manager::Brew, Privilege::Direct),
-            "`brew install qemu`"
-        );
+        assert_eq!(line(Manager::Pacman, Privilege::SudoAsks), "`sudo pacman -S --needed --noconfirm qemu-img`");
+        assert_eq!(line(Manager::Apk, Privilege::Direct), "`apk add --no-cache qemu-img`");
+        assert_eq!(line(Manager::Brew, Privilege::Direct), "`brew install qemu`");
     }
 }

@@ -18,10 +18,7 @@ pub(crate) enum Error {
     /// A program ran and failed.
     Failed { command: String, status: ExitStatus },
     /// A step of `ci` failed.
-    Step {
-        name: &'static str,
-        source: Box<Error>,
-    },
+    Step { name: &'static str, source: Box<Error> },
     /// Anything else, said in full.
     Other(String),
 }
@@ -34,9 +31,7 @@ impl Error {
             Self::Usage(_) => 2,
             Self::Start { .. } => 127,
             Self::Failed { status, .. } => {
-                let code = status
-                    .code()
-                    .or_else(|| status.signal().map(|signal| 128 + signal));
+                let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
                 code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
             }
             Self::Step { source, .. } => source.exit_code(),
@@ -63,45 +58,24 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
     eprintln!("$ {line}");
     match prepare(command).status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Error::Failed {
-            command: line,
-            status,
-        }),
-        Err(source) => Err(Error::Start {
-            command: line,
-            source,
-        }),
+        Ok(status) => Err(Error::Failed { command: line, status }),
+        Err(source) => Err(Error::Start { command: line, source }),
     }
 }
 
 /// The stdout of a command that is no more than a question, so it is not shown.
 pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     let line = line(command);
-    match prepare(command)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-    {
-        Ok(output) if output.status.success() => {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        }
-        Ok(output) => Err(Error::Failed {
-            command: line,
-            status: output.status,
-        }),
-        Err(source) => Err(Error::Start {
-            command: line,
-            source,
-        }),
+    match prepare(command).stdin(Stdio::null()).stderr(Stdio::inherit()).output() {
+        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(output) => Err(Error::Failed { command: line, status: output.status }),
+        Err(source) => Err(Error::Start { command: line, source }),
     }
 }
 
 /// Whether a command runs and succeeds, with nothing to see of it.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    let command = prepare(command)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let command = prepare(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
@@ -112,16 +86,13 @@ pub(crate) fn cargo() -> Command {
 
 /// Where a program of that name is, if it is installed.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
-    env::split_paths(&search_path())
-        .map(|directory| directory.join(name))
-        .find(|path| is_executable(path))
+    env::split_paths(&search_path()).map(|directory| directory.join(name)).find(|path| is_executable(path))
 }
 
 /// Whether a path leads to a file that may be executed by someone.
 pub(crate) fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata()
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// Gives a command the search path that `find_program` uses, or it would not find what that has
@@ -134,9 +105,7 @@ fn prepare(command: &mut Command) -> &mut Command {
 /// user's own.
 fn search_path() -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
-    let mut directories: Vec<PathBuf> = env::split_paths(&path)
-        .filter(|path| !path.as_os_str().is_empty())
-        .collect();
+    let mut directories: Vec<PathBuf> = env::split_paths(&path).filter(|path| !path.as_os_str().is_empty()).collect();
     for directory in ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from) {
         if !directories.contains(&directory) {
             directories.push(directory);
@@ -153,14 +122,8 @@ pub(crate) fn line(command: &Command) -> String {
         let value = value.filter(|_| name != "PATH")?;
         Some(format!("{}={}", name.display(), quote(value)))
     });
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program());
-    environment
-        .chain([quote(program)])
-        .chain(command.get_args().map(quote))
-        .collect::<Vec<_>>()
-        .join(" ")
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    environment.chain([quote(program)]).chain(command.get_args().map(quote)).collect::<Vec<_>>().join(" ")
 }
 
 /// A word for a POSIX shell.
@@ -181,41 +144,22 @@ mod tests {
     #[test]
     fn a_line_can_be_pasted_into_a_shell() {
         let mut command = Command::new("/opt/rust/bin/cargo");
-        command
-            .args(["doc", "--no-deps", "it's", ""])
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .env("PATH", "/bin");
-        assert_eq!(
-            line(&command),
-            r"RUSTDOCFLAGS='-D warnings' cargo doc --no-deps 'it'\''s' ''"
-        );
+        command.args(["doc", "--no-deps", "it's", ""]).env("RUSTDOCFLAGS", "-D warnings").env("PATH", "/bin");
+        assert_eq!(line(&command), r"RUSTDOCFLAGS='-D warnings' cargo doc --no-deps 'it'\''s' ''");
     }
 
     #[test]
     fn exit_codes_are_passed_on() {
-        let failed = |status| Error::Failed {
-            command: String::new(),
-            status: ExitStatus::from_raw(status),
-        };
+        let failed = |status| Error::Failed { command: String::new(), status: ExitStatus::from_raw(status) };
         assert_eq!(failed(3 << 8).exit_code(), 3);
         assert_eq!(failed(9).exit_code(), 137, "killed");
-        assert_eq!(
-            Error::Step {
-                name: "test",
-                source: Box::new(failed(101 << 8))
-            }
-            .exit_code(),
-            101
-        );
+        assert_eq!(Error::Step { name: "test", source: Box::new(failed(101 << 8)) }.exit_code(), 101);
         assert_eq!(Error::Usage(String::new()).exit_code(), 2);
     }
 
     #[test]
     fn sbin_is_searched_too() {
         let directories: Vec<PathBuf> = env::split_paths(&search_path()).collect();
-        assert!(
-            directories.contains(&PathBuf::from("/usr/sbin")),
-            "{directories:?}"
-        );
+        assert!(directories.contains(&PathBuf::from("/usr/sbin")), "{directories:?}");
     }
 }

@@ -40,10 +40,7 @@ fn parse(args: Vec<OsString>) -> Result<Options, Error> {
         } else if arg == "--" {
             options.cargo_args = args.by_ref().collect();
         } else {
-            let message = format!(
-                "no argument `{}`; put what is for `cargo test` after `--`",
-                arg.display()
-            );
+            let message = format!("no argument `{}`; put what is for `cargo test` after `--`", arg.display());
             return Err(Error::Usage(message));
         }
     }
@@ -53,9 +50,7 @@ fn parse(args: Vec<OsString>) -> Result<Options, Error> {
 /// The command that runs the tests, doctests among them.
 fn cargo_test(options: &Options) -> Command {
     let mut command = run::cargo();
-    command
-        .args(["test", "--workspace", "--all-features"])
-        .args(&options.cargo_args);
+    command.args(["test", "--workspace", "--all-features"]).args(&options.cargo_args);
     if options.long {
         command.env("QEMU_TESTS_LONG", "1");
     }
@@ -67,26 +62,16 @@ mod tests {
     use super::*;
 
     fn line(args: &[&str]) -> Result<String, u8> {
-        let options =
-            parse(args.iter().map(OsString::from).collect()).map_err(|error| error.exit_code())?;
+        let options = parse(args.iter().map(OsString::from).collect()).map_err(|error| error.exit_code())?;
         Ok(run::line(&cargo_test(&options)))
     }
 
     #[test]
     fn command_lines() {
-        assert_eq!(
-            line(&[]),
-            Ok("cargo test --workspace --all-features".to_owned())
-        );
-        assert_eq!(
-            line(&["--long"]),
-            Ok("QEMU_TESTS_LONG=1 cargo test --workspace --all-features".to_owned())
-        );
+        assert_eq!(line(&[]), Ok("cargo test --workspace --all-features".to_owned()));
+        assert_eq!(line(&["--long"]), Ok("QEMU_TESTS_LONG=1 cargo test --workspace --all-features".to_owned()));
         let with_args = line(&["--", "argv", "--", "--long"]);
-        assert_eq!(
-            with_args,
-            Ok("cargo test --workspace --all-features argv -- --long".to_owned())
-        );
+        assert_eq!(with_args, Ok("cargo test --workspace --all-features argv -- --long".to_owned()));
         assert_eq!(line(&["argv"]), Err(2));
     }
 }

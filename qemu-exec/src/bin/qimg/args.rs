@@ -1,0 +1,130 @@
+//! qimg's own options, which stand before the subcommand.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::prelude::*;
+use qemu_exec::Limits;
+use qemu_exec::cmd::{ByteSize, Subcommand};
+
+use crate::Error;
+use crate::dry_run::Format;
+
+const USAGE: &str = "\
+usage: qimg [OPTION…] SUBCOMMAND [qemu-img's own options and operands]
+
+Runs qemu-img as asked, with secrets kept off its command line and its cache
+set so that a converted image is on disk when qimg returns.
+
+subcommands: convert, create, info
+
+  --dry-run[=shell|json]  show what would run, and run nothing
+  --sudo[=USER]           run through sudo -n, as root or as USER
+  --limit-cpu SECONDS     CPU time; for info 30 unless given; `none` for no limit
+  --limit-memory BYTES    address space; for info 1G unless given; `none` for no limit
+  --timeout SECONDS       time by the clock; for info 60 unless given; `none` for no limit
+  --qemu-img PATH         another qemu-img
+  -h, --help              this text; after a subcommand, qemu-img's
+  -V, --version           the version of qimg
+
+exit status: qemu-img's own; 2 if qimg refused; 124 if the timeout passed;
+128 + N if signal N ended qemu-img
+";
+
+/// What qimg was asked to do.
+pub(crate) enum Action {
+    Print(String),
+    Run(Options),
+}
+
+pub(crate) struct Options {
+    pub(crate) dry_run: Option<Format>,
+    /// `Some(None)` is root.
+    pub(crate) sudo: Option<Option<String>>,
+    pub(crate) qemu_img: Option<PathBuf>,
+    pub(crate) bounds: Bounds,
+    /// The subcommand and what follows it.
+    pub(crate) command: Vec<OsString>,
+}
+
+/// The bounds that were given; an inner `None` is no bound.
+#[derive(Default)]
+pub(crate) struct Bounds {
+    cpu: Option<Option<Duration>>,
+    memory: Option<Option<ByteSize>>,
+    timeout: Option<Option<Duration>>,
+}
+
+pub(crate) struct Resolved {
+    pub(crate) limits: Limits,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Bounds {
+    /// What reads headers only is bounded unless that was switched off.
+    pub(crate) fn for_subcommand(&self, subcommand: Subcommand) -> Resolved {
+        let metadata = subcommand == Subcommand::Info;
+        let cpu = self.cpu.unwrap_or(metadata.then_some(Duration::from_secs(30)));
+        let memory = self.memory.unwrap_or(metadata.then_some(ByteSize::gib(1)));
+        let timeout = self.timeout.unwrap_or(metadata.then_some(Duration::from_secs(60)));
+        let mut limits = Limits::none();
+        if let Some(cpu) = cpu {
+            limits = limits.cpu(cpu);
+        }
+        if let Some(memory) = memory {
+            limits = limits.address_space(memory);
+        }
+        Resolved { limits, timeout }
+    }
+}
+
+pub(crate) fn parse() -> Result<Action, Error> {
+    let mut parser = lexopt::Parser::from_env();
+    let mut options =
+        Options { dry_run: None, sudo: None, qemu_img: None, bounds: Bounds::default(), command: Vec::new() };
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("dry-run") => {
+                options.dry_run = Some(match parser.optional_value() {
+                    None => Format::Shell,
+                    Some(value) if value == "shell" => Format::Shell,
+                    Some(value) if value == "json" => Format::Json,
+                    Some(value) => return Err(bad("--dry-run", "shell or json", &value)),
+                });
+            }
+            Long("sudo") => options.sudo = Some(parser.optional_value().map(ValueExt::string).transpose()?),
+            Long("limit-cpu") => options.bounds.cpu = Some(seconds("--limit-cpu", &parser.value()?)?),
+            Long("timeout") => options.bounds.timeout = Some(seconds("--timeout", &parser.value()?)?),
+            Long("limit-memory") => {
+                let value = parser.value()?;
+                options.bounds.memory = Some(if value == "none" { None } else { Some(value.parse()?) });
+            }
+            Long("qemu-img") => options.qemu_img = Some(parser.value()?.into()),
+            Short('h') | Long("help") => return Ok(Action::Print(USAGE.to_owned())),
+            Short('V') | Long("version") => {
+                return Ok(Action::Print(format!("qimg {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            Value(subcommand) => {
+                options.command.push(subcommand);
+                options.command.extend(parser.raw_args()?);
+                return Ok(Action::Run(options));
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Err("no subcommand: write convert, create or info, or --help".into())
+}
+
+fn seconds(option: &str, value: &OsString) -> Result<Option<Duration>, Error> {
+    if value == "none" {
+        return Ok(None);
+    }
+    let number = value.to_str().and_then(|text| text.parse().ok());
+    let time = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.map(Some).ok_or_else(|| bad(option, "a number of seconds above 0, or none", value))
+}
+
+fn bad(option: &str, wanted: &str, value: &OsString) -> Error {
+    format!("{option} takes {wanted}, and `{}` was given", value.to_string_lossy()).into()
+}

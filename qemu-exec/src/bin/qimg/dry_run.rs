@@ -1,0 +1,61 @@
+//! What would run, for people and for programs.
+
+use std::ffi::OsStr;
+
+use qemu_exec::Plan;
+use qemu_exec::cmd::{Invocation, Location};
+use serde_json::{Value, json};
+
+#[derive(Clone, Copy)]
+pub(crate) enum Format {
+    Shell,
+    Json,
+}
+
+pub(crate) fn show(format: Format, plan: &Plan, invocation: &Invocation) -> String {
+    match format {
+        Format::Shell => shell(plan),
+        Format::Json => object(plan, invocation).to_string(),
+    }
+}
+
+/// The line to paste. The environment that matters stands in front, as a shell takes it.
+fn shell(plan: &Plan) -> String {
+    let mut line = String::new();
+    for (name, value) in &plan.launch.env {
+        line.push_str(&format!("{}={} ", name.to_string_lossy(), value.to_string_lossy()));
+    }
+    line.push_str(&plan.launch.to_string());
+    line
+}
+
+fn object(plan: &Plan, invocation: &Invocation) -> Value {
+    let mut launch = vec![text(plan.launch.program.as_os_str())];
+    launch.extend(plan.launch.args.iter().map(|arg| text(arg)));
+    let env: serde_json::Map<String, Value> =
+        plan.launch.env.iter().map(|(name, value)| (name.to_string_lossy().into_owned(), text(value))).collect();
+    let secrets: Vec<Value> =
+        plan.secrets.iter().map(|(id, delivery)| json!({"id": id.as_str(), "delivery": delivery.as_str()})).collect();
+    json!({
+        "argv": plan.argv.iter().map(|arg| text(arg)).collect::<Vec<_>>(),
+        "launch": launch,
+        "env": env,
+        "secrets": secrets,
+        "reads": invocation.reads().iter().map(location).collect::<Vec<_>>(),
+        "writes": invocation.writes().iter().map(location).collect::<Vec<_>>(),
+    })
+}
+
+fn location(location: &Location) -> Value {
+    match location {
+        Location::File(path) | Location::HostDevice(path) => text(path.as_os_str()),
+        Location::Protocol(name) => text(name),
+        // A kind of place that this program does not know yet is at least named.
+        other => Value::from(format!("{other:?}")),
+    }
+}
+
+/// JSON has no way to hold bytes that are not UTF-8; the shell form has.
+fn text(text: &OsStr) -> Value {
+    Value::from(text.to_string_lossy())
+}

@@ -1,0 +1,43 @@
+//! Running the command, and what qimg exits with.
+
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use qemu_exec::{CancelToken, End, ErrorKind, Executor, Request};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::{Error, one_line};
+
+/// What timeout(1) exits with.
+const TIMED_OUT: u8 = 124;
+
+pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitCode, Error> {
+    let interrupted = Arc::new(AtomicUsize::new(0));
+    let token = CancelToken::new()?;
+    // qemu-img has a process group of its own, so what the terminal sends reaches qimg alone.
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        signal_hook::flag::register_usize(signal, Arc::clone(&interrupted), signal.try_into()?)?;
+        signal_hook::low_level::pipe::register(signal, token.write_end().as_fd().try_clone_to_owned()?)?;
+    }
+    let (invocation, limits) = (request.invocation, request.limits);
+    let outcome = executor.run(request.cancel(token))?;
+    let end = outcome.end;
+    let Err(error) = outcome.ok(invocation, &limits) else { return Ok(ExitCode::SUCCESS) };
+    // qemu-img's own words have been passed on; what it cannot know about is added.
+    if !matches!(end, End::Exited(_) | End::Cancelled) || matches!(error.kind(), ErrorKind::LimitHit(_)) {
+        eprintln!("qimg: {}", one_line(&error));
+    }
+    Ok(ExitCode::from(match end {
+        End::Exited(code) => u8::try_from(code).unwrap_or(u8::MAX),
+        End::Signaled(signal) => after_signal(signal),
+        End::TimedOut => TIMED_OUT,
+        End::Cancelled => after_signal(i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default()),
+        _ => 1,
+    }))
+}
+
+fn after_signal(signal: i32) -> u8 {
+    u8::try_from(signal).map_or(u8::MAX, |signal| signal.saturating_add(128))
+}

@@ -1,0 +1,254 @@
+//! One child process, watched by one poll loop.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use crate::{End, Launch, Outcome, Output, Request};
+
+/// How long a child has between TERM and KILL.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+/// How long the pipes are read after the child is gone: a grandchild may hold them open.
+const DRAIN: Duration = Duration::from_secs(1);
+/// How much of standard error is kept.
+const STDERR_KEPT: usize = 64 << 10;
+
+/// Starts the child and waits for it, as the request says.
+pub(crate) fn run(
+    launch: &Launch,
+    stdin: Option<OwnedFd>,
+    request: &Request<'_>,
+    timeout: Option<Duration>,
+) -> io::Result<Outcome> {
+    let started = Instant::now();
+    let mut command = Command::new(&launch.program);
+    command
+        .args(&launch.args)
+        .env_clear()
+        .envs(launch.env.iter().map(|(name, value)| (name, value)))
+        .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let mut child = Group(command.spawn()?);
+    // The descriptors of the request's memory file close here, when the command is dropped.
+    drop(command);
+    let stdout = child.0.stdout.take();
+    let stderr = child.0.stderr.take();
+    let mut watch = Watch {
+        pidfd: pidfd_open(child.pid(), PidfdFlags::empty())?,
+        stdout: Stream::new(stdout, request.output, request.output_limit, Keep::Start),
+        stderr: Stream::new(stderr, request.output, STDERR_KEPT, Keep::End),
+        request,
+        deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
+    };
+    let (end, status) = watch.until_the_end(&mut child)?;
+    Ok(Outcome {
+        end: end.unwrap_or_else(|| ended(status)),
+        stdout: watch.stdout.kept,
+        stderr: watch.stderr.kept,
+        wall_time: started.elapsed(),
+    })
+}
+
+fn ended(status: Option<ExitStatus>) -> End {
+    match status.map(|status| (status.code(), status.signal())) {
+        Some((Some(code), _)) => End::Exited(code),
+        Some((None, Some(signal))) => End::Signaled(signal),
+        _ => End::TimedOut,
+    }
+}
+
+/// A child in its own process group, which is killed when this is dropped before the child was reaped.
+struct Group(Child);
+
+impl Group {
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    fn signal(&self, signal: Signal) {
+        // It fails only when there is nobody left, or nobody whom we may signal.
+        let _ = kill_process_group(self.pid(), signal);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            self.signal(Signal::KILL);
+            // A child that survives KILL is not ours to signal, and must not keep us.
+            let gone = Instant::now() + DRAIN;
+            while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < gone {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+struct Watch<'a> {
+    pidfd: OwnedFd,
+    stdout: Stream<std::process::ChildStdout>,
+    stderr: Stream<std::process::ChildStderr>,
+    request: &'a Request<'a>,
+    deadline: Option<Instant>,
+}
+
+impl Watch<'_> {
+    /// Why we ended the child, if we did, and its status, if it could be had.
+    fn until_the_end(&mut self, child: &mut Group) -> io::Result<(Option<End>, Option<ExitStatus>)> {
+        let mut reason = None;
+        while !self.wait(self.deadline, reason.is_none())? {
+            let now = Instant::now();
+            let due = self.deadline.is_some_and(|deadline| now >= deadline);
+            let why = if self.stdout.overflowed {
+                End::OutputTooLarge
+            } else if due {
+                End::TimedOut
+            } else if self.cancelled()? {
+                End::Cancelled
+            } else {
+                continue;
+            };
+            match reason {
+                None => child.signal(Signal::TERM),
+                Some(_) if !due => continue,
+                Some(_) => {
+                    child.signal(Signal::KILL);
+                    self.wait(now.checked_add(GRACE), false)?;
+                    break;
+                }
+            }
+            reason = Some(why);
+            self.deadline = now.checked_add(GRACE);
+        }
+        if reason.is_some() {
+            // What ignored TERM, or was forked by the child, goes too.
+            child.signal(Signal::KILL);
+        }
+        let status = child.0.try_wait()?;
+        let drained = Instant::now() + DRAIN;
+        while self.streams_open() && Instant::now() < drained {
+            self.poll(Some(drained), false, false)?;
+        }
+        Ok((reason, status))
+    }
+
+    /// Reads until the child is gone (`true`), or there is something to decide.
+    fn wait(&mut self, until: Option<Instant>, watch_cancel: bool) -> io::Result<bool> {
+        loop {
+            let (gone, cancelled) = self.poll(until, true, watch_cancel)?;
+            let due = until.is_some_and(|until| Instant::now() >= until);
+            if gone || cancelled || due || (watch_cancel && self.stdout.overflowed) {
+                return Ok(gone);
+            }
+        }
+    }
+
+    fn streams_open(&self) -> bool {
+        self.stdout.pipe.is_some() || self.stderr.pipe.is_some()
+    }
+
+    fn cancelled(&self) -> io::Result<bool> {
+        let Some(token) = &self.request.cancel else { return Ok(false) };
+        let end = token.read_end();
+        let mut fds = [PollFd::new(&end, PollFlags::IN)];
+        Ok(poll(&mut fds, Some(&Timespec::default()))? > 0)
+    }
+
+    /// Waits for one event and reads what there is. Returns whether the child is gone, and whether the token
+    /// is cancelled.
+    fn poll(&mut self, until: Option<Instant>, watch_child: bool, watch_cancel: bool) -> io::Result<(bool, bool)> {
+        let (out, err) = (self.stdout.fd(), self.stderr.fd());
+        let cancel = self.request.cancel.as_ref().filter(|_| watch_cancel).map(|token| token.read_end());
+        let child = watch_child.then(|| self.pidfd.as_fd());
+        let watched = [out, err, cancel, child];
+        let mut fds: Vec<PollFd<'_>> =
+            watched.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        let timeout = until.map(|until| {
+            let left = until.saturating_duration_since(Instant::now());
+            // A time that does not fit is as good as for ever.
+            Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::from(u32::MAX), tv_nsec: 0 })
+        });
+        match poll(&mut fds, timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => return Ok((false, false)),
+            result => result?,
+        };
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut is_ready = |fd: &Option<BorrowedFd<'_>>| fd.is_some() && ready.next().unwrap_or(false);
+        let [out, err, cancelled, gone] = watched.each_ref().map(&mut is_ready);
+        if out {
+            self.stdout.read(&mut io::stdout())?;
+        }
+        if err {
+            self.stderr.read(&mut io::stderr())?;
+        }
+        Ok((gone, cancelled))
+    }
+}
+
+#[derive(PartialEq)]
+enum Keep {
+    Start,
+    End,
+}
+
+/// One of the child's output pipes, and what is kept of what came out of it.
+struct Stream<R> {
+    pipe: Option<R>,
+    output: Output,
+    keep: Keep,
+    limit: usize,
+    kept: Vec<u8>,
+    overflowed: bool,
+}
+
+impl<R: Read + AsFd> Stream<R> {
+    const fn new(pipe: Option<R>, output: Output, limit: usize, keep: Keep) -> Self {
+        Self { pipe, output, keep, limit, kept: Vec::new(), overflowed: false }
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes what is there; at the end of the stream the pipe is closed.
+    fn read(&mut self, forward: &mut dyn Write) -> io::Result<()> {
+        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+        let mut buffer = [0; 64 << 10];
+        let count = match pipe.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        };
+        let bytes = buffer.get(..count).unwrap_or_default();
+        if bytes.is_empty() {
+            self.pipe = None;
+            return Ok(());
+        }
+        if self.output == Output::Forwarded {
+            // Nobody may be left to read it, which is no reason to end the command half way.
+            let _ = forward.write_all(bytes).and_then(|()| forward.flush());
+            if self.keep == Keep::Start {
+                return Ok(());
+            }
+        }
+        match self.keep {
+            Keep::Start => {
+                let room = self.limit.saturating_sub(self.kept.len());
+                self.overflowed |= bytes.len() > room;
+                self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            }
+            Keep::End => {
+                self.kept.extend_from_slice(bytes);
+                let surplus = self.kept.len().saturating_sub(self.limit);
+                self.kept.drain(..surplus);
+            }
+        }
+        Ok(())
+    }
+}

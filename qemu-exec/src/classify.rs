@@ -1,0 +1,200 @@
+//! From how a command ended, and what it said, to an [`Error`].
+
+use std::path::Path;
+
+use qemu_cmd::{Invocation, Location};
+use rustix::process::Signal;
+
+use crate::{End, Error, ErrorKind, Limit, Limits, Outcome};
+
+impl Outcome {
+    /// The error that this outcome of `invocation` is, if it did not succeed.
+    ///
+    /// # Errors
+    /// Unless the command ran and exited with 0.
+    pub fn ok(self, invocation: &Invocation, limits: &Limits) -> Result<Self, Error> {
+        if self.success() { Ok(self) } else { Err(classify(&self, invocation, limits)) }
+    }
+}
+
+fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limits) -> Error {
+    let text = Text::new(&outcome.stderr);
+    let (exit, signal) = match outcome.end {
+        End::Exited(code) => (Some(code), None),
+        End::Signaled(signal) => (None, Some(signal)),
+        _ => (None, None),
+    };
+    let kind = match outcome.end {
+        End::TimedOut => ErrorKind::TimedOut,
+        End::Cancelled => ErrorKind::Cancelled,
+        End::OutputTooLarge => ErrorKind::OutputTooLarge,
+        End::NotRun => ErrorKind::NotRun,
+        End::Signaled(signal) => of_signal(signal, &text, limits),
+        End::Exited(code) => of_exit(code, &text, limits),
+    };
+    let subject = subject(&text, invocation);
+    let mut error = Error::new(kind).message(message(kind, outcome, &text, subject, limits));
+    if let Some(path) = subject {
+        error = error.path(path);
+    }
+    error.about(invocation).ended(exit, signal).said(&outcome.stderr)
+}
+
+/// Standard error by lines, with or without the program's name in front.
+struct Text(Vec<String>);
+
+impl Text {
+    fn new(stderr: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(stderr);
+        Self(text.lines().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect())
+    }
+
+    /// Whether a line ends with this text of strerror(3). Names, which come from anywhere, stand before it.
+    fn errno(&self, text: &str) -> bool {
+        self.0.iter().any(|line| line.ends_with(text))
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.0.iter().any(|line| line.contains(text))
+    }
+
+    fn starts(&self, text: &str) -> bool {
+        self.0.iter().any(|line| line.starts_with(text))
+    }
+
+    /// The line that says most: the first of qemu-img's own, without its name.
+    fn line(&self) -> &str {
+        let own = self.0.iter().find_map(|line| line.strip_prefix("qemu-img: "));
+        own.or(self.0.last().map(String::as_str)).unwrap_or("it said nothing")
+    }
+}
+
+fn of_signal(signal: i32, text: &Text, limits: &Limits) -> ErrorKind {
+    if signal == Signal::XCPU.as_raw() && limits.has(Limit::Cpu) {
+        return ErrorKind::LimitHit(Limit::Cpu);
+    }
+    if signal == Signal::XFSZ.as_raw() && limits.has(Limit::FileSize) {
+        return ErrorKind::LimitHit(Limit::FileSize);
+    }
+    // What an allocation, a thread or a descriptor that cannot be had makes qemu and glib do.
+    if [Signal::ABORT, Signal::TRAP, Signal::SEGV].iter().any(|fatal| fatal.as_raw() == signal)
+        && let Some(limit) = resource_limit(text, limits)
+    {
+        return ErrorKind::LimitHit(limit);
+    }
+    ErrorKind::Killed(signal)
+}
+
+/// Which of the limits a complaint about resources is about.
+fn resource_limit(text: &Text, limits: &Limits) -> Option<Limit> {
+    if limits.has(Limit::OpenFiles) && text.errno("Too many open files") {
+        return Some(Limit::OpenFiles);
+    }
+    let thread = text.has("qemu_thread_create") || text.has("creating thread");
+    if limits.has(Limit::Processes) && thread {
+        return Some(Limit::Processes);
+    }
+    let memory = thread
+        || ["annot allocate memory", "failed to allocate", "failed to map segment", "Out of memory"]
+            .iter()
+            .any(|complaint| text.has(complaint));
+    (limits.has(Limit::AddressSpace) && memory).then_some(Limit::AddressSpace)
+}
+
+fn of_exit(code: i32, text: &Text, limits: &Limits) -> ErrorKind {
+    if text.starts("sudo: ") {
+        return ErrorKind::SudoRefused;
+    }
+    if text.starts("prlimit: failed to set") {
+        return ErrorKind::LimitsNotApplied;
+    }
+    if limits.has(Limit::FileSize) && text.errno("File too large") {
+        return ErrorKind::LimitHit(Limit::FileSize);
+    }
+    if let Some(limit) = resource_limit(text, limits) {
+        return ErrorKind::LimitHit(limit);
+    }
+    // The loader, killed by a limit, says nothing of use when it cannot even allocate its message.
+    if code == 127 && limits.has(Limit::AddressSpace) {
+        return ErrorKind::LimitHit(Limit::AddressSpace);
+    }
+    if text.has("Failed to get ") && text.has("lock") {
+        return ErrorKind::Locked;
+    }
+    if text.has("Invalid password, cannot unlock any keyslot") {
+        return ErrorKind::WrongPassphrase;
+    }
+    if text.has("key-secret' is required") {
+        return ErrorKind::KeyNeeded;
+    }
+    if text.errno("No space left on device") || text.errno("Disk quota exceeded") {
+        return ErrorKind::NoSpace;
+    }
+    if ["Permission denied", "Operation not permitted", "Read-only file system"].iter().any(|errno| text.errno(errno)) {
+        return ErrorKind::PermissionDenied;
+    }
+    if text.errno("No such file or directory") {
+        return ErrorKind::NotFound;
+    }
+    if WRONG_FORMAT.iter().any(|complaint| text.has(complaint)) {
+        return ErrorKind::WrongFormat;
+    }
+    ErrorKind::Failed
+}
+
+/// What the drivers say of an image that is not theirs, 5.2 to 11.1.
+const WRONG_FORMAT: &[&str] = &[
+    "Image is not in qcow2 format",
+    "qcow2 header too short",
+    "Volume is not in LUKS format",
+    "not in LUKS format",
+    "invalid VMDK image descriptor",
+    "Image not in VDI format",
+    "Image not in VMDK format",
+    "invalid VPC image",
+    "Image not in QED format",
+    "Image not in Parallels format",
+    "Image not in qcow format",
+];
+
+/// The image that the complaint names, or the only one there is.
+fn subject<'a>(text: &Text, invocation: &'a Invocation) -> Option<&'a Path> {
+    let images = || invocation.reads().iter().chain(invocation.writes()).filter_map(Location::path);
+    let mut by_length: Vec<&Path> = images().collect();
+    // A longer name may contain a shorter one.
+    by_length.sort_by_key(|path| std::cmp::Reverse(path.as_os_str().len()));
+    by_length.into_iter().find(|path| text.has(&path.to_string_lossy())).or_else(|| match images().count() {
+        1 => images().next(),
+        _ => None,
+    })
+}
+
+fn message(kind: ErrorKind, outcome: &Outcome, text: &Text, subject: Option<&Path>, limits: &Limits) -> String {
+    let image = subject.map_or_else(|| "an image".to_owned(), |path| format!("`{}`", path.display()));
+    let said = text.line();
+    match kind {
+        ErrorKind::NotFound => format!("{image} was not found: {said}"),
+        ErrorKind::PermissionDenied => format!("{image} may not be accessed: {said}"),
+        ErrorKind::WrongFormat => format!("{image} is not in the format that was given: {said}"),
+        ErrorKind::WrongPassphrase => format!("the passphrase opens no key slot of {image}: {said}"),
+        ErrorKind::KeyNeeded => format!("{image} is encrypted and needs its key: {said}"),
+        ErrorKind::Locked => format!("{image} is in use by another process: {said}"),
+        ErrorKind::NoSpace => format!("no space is left for {image}: {said}"),
+        ErrorKind::LimitHit(limit) => {
+            format!("the limit of {} on {limit} was hit: {said}", limits.describe(limit))
+        }
+        ErrorKind::LimitsNotApplied => {
+            format!("the limits could not be set, since the caller's own are lower: {}", text.line())
+        }
+        ErrorKind::TimedOut => format!("it ran out of time and was ended after {:.1?}", outcome.wall_time),
+        ErrorKind::Cancelled => format!("it was cancelled after {:.1?}", outcome.wall_time),
+        ErrorKind::Killed(signal) => format!("qemu-img was killed by signal {signal}: {said}"),
+        ErrorKind::SudoRefused => format!("sudo refused: {said}"),
+        ErrorKind::OutputTooLarge => "qemu-img printed more than the request allows".to_owned(),
+        ErrorKind::NotRun => "it was a dry run, so there is no answer".to_owned(),
+        _ => match outcome.end {
+            End::Exited(code) => format!("qemu-img exited with {code}: {said}"),
+            _ => format!("qemu-img failed: {said}"),
+        },
+    }
+}

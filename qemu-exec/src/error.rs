@@ -1,0 +1,185 @@
+//! Why a command did not do what was asked.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::Limit;
+
+/// What a caller can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The command was refused before anything ran; the source is a [`qemu_cmd::Error`].
+    Refused,
+    /// An image, a backing file or a directory does not exist.
+    NotFound,
+    /// The user who ran qemu-img may not read or write an image, or its file system is read-only.
+    PermissionDenied,
+    /// An image is not in the format that was given, or its header is damaged.
+    WrongFormat,
+    /// A passphrase opens no key slot.
+    WrongPassphrase,
+    /// An image is encrypted, and no key was given.
+    KeyNeeded,
+    /// Another process uses an image.
+    Locked,
+    /// A file system or quota is full. What was written stays.
+    NoSpace,
+    /// A limit of the request was hit.
+    LimitHit(Limit),
+    /// The limits could not be set: the caller's own are lower.
+    LimitsNotApplied,
+    /// The request's timeout passed.
+    TimedOut,
+    /// The request was cancelled.
+    Cancelled,
+    /// The process was killed by this signal, and neither a limit nor we sent it.
+    Killed(i32),
+    /// qemu-img, or a program that is needed to run it, is not installed.
+    ProgramMissing,
+    /// sudo refused, for instance because it would have asked for a password.
+    SudoRefused,
+    /// The process could not be started, or not be watched.
+    CouldNotStart,
+    /// qemu-img printed something else than was expected; the source is a [`qemu_info::Error`].
+    OutputNotUnderstood,
+    /// qemu-img printed more than the request allowed.
+    OutputTooLarge,
+    /// There is no answer, since it was a dry run.
+    NotRun,
+    /// Everything else: see [`Error::exit_code`] and [`Error::stderr`].
+    Failed,
+}
+
+/// Why a command did not do what was asked: the kind, the command, how it ended and what it said.
+///
+/// It holds no secret.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    command: String,
+    path: Option<PathBuf>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    stderr: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind, as an executor or a test makes one.
+    #[must_use]
+    pub fn new(kind: ErrorKind) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: String::new(),
+            command: String::new(),
+            path: None,
+            exit_code: None,
+            signal: None,
+            stderr: String::new(),
+            source: None,
+        }))
+    }
+
+    pub(crate) fn message(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
+    pub(crate) fn about(mut self, command: impl fmt::Display) -> Self {
+        self.0.command = command.to_string();
+        self
+    }
+
+    pub(crate) fn path(mut self, path: &Path) -> Self {
+        self.0.path = Some(path.to_owned());
+        self
+    }
+
+    pub(crate) fn ended(mut self, exit_code: Option<i32>, signal: Option<i32>) -> Self {
+        self.0.exit_code = exit_code;
+        self.0.signal = signal;
+        self
+    }
+
+    pub(crate) fn said(mut self, stderr: &[u8]) -> Self {
+        self.0.stderr = String::from_utf8_lossy(stderr).trim_end().to_owned();
+        self
+    }
+
+    pub(crate) fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    /// What a caller can act on.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The command, quoted for a shell, with a placeholder for each secret; empty if none was built.
+    #[must_use]
+    pub fn command(&self) -> &str {
+        &self.0.command
+    }
+
+    /// The image, directory or program that the error is about, where that is known.
+    #[must_use]
+    pub fn subject(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// The exit status, if the process exited.
+    #[must_use]
+    pub const fn exit_code(&self) -> Option<i32> {
+        self.0.exit_code
+    }
+
+    /// The signal that killed the process, if one did.
+    #[must_use]
+    pub const fn signal(&self) -> Option<i32> {
+        self.0.signal
+    }
+
+    /// The end of what qemu-img said on standard error, at most 64 KiB. Names in it come from images.
+    #[must_use]
+    pub fn stderr(&self) -> &str {
+        &self.0.stderr
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("command", &self.0.command)
+            .field("exit_code", &self.0.exit_code)
+            .field("signal", &self.0.signal)
+            .field("stderr", &self.0.stderr)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<qemu_cmd::Error> for Error {
+    fn from(source: qemu_cmd::Error) -> Self {
+        // The house rule is that a source's text is not repeated; here it is all there is to say.
+        Self::new(ErrorKind::Refused).message("the command was refused before anything ran").because(source)
+    }
+}

@@ -1,0 +1,119 @@
+//! Who runs a command, and what they are asked.
+
+use std::time::Duration;
+
+use qemu_cmd::Invocation;
+
+use crate::{CancelToken, Error, Limits, Outcome, Plan};
+
+/// Something that can run qemu-img.
+///
+/// The trait is object-safe, and simple to implement for tests.
+pub trait Executor: Send + Sync {
+    /// What [`run`](Self::run) would start for this request, to the byte, but for the values of secrets.
+    ///
+    /// # Errors
+    /// The same as `run` before it starts anything.
+    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error>;
+
+    /// Runs the command and waits for it.
+    ///
+    /// # Errors
+    /// The command could not be started. What it did once started is in the [`Outcome`].
+    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error>;
+}
+
+impl<E: Executor + ?Sized> Executor for Box<E> {
+    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        (**self).plan(request)
+    }
+
+    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        (**self).run(request)
+    }
+}
+
+impl<E: Executor + ?Sized> Executor for &E {
+    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        (**self).plan(request)
+    }
+
+    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        (**self).run(request)
+    }
+}
+
+/// What becomes of a command's output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// It is kept for the [`Outcome`].
+    #[default]
+    Captured,
+    /// It is passed on to the caller's standard output and standard error as it comes; only the end of
+    /// standard error is also kept.
+    Forwarded,
+}
+
+/// A command to be run, and the bounds that it is run in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[must_use]
+pub struct Request<'a> {
+    /// The command.
+    pub invocation: &'a Invocation,
+    /// The limits of the process.
+    pub limits: Limits,
+    /// How long it may run by the clock.
+    pub timeout: Option<Duration>,
+    /// What becomes of its output.
+    pub output: Output,
+    /// How many bytes it may print on standard output when that is captured.
+    pub output_limit: usize,
+    /// What stops it.
+    pub cancel: Option<CancelToken>,
+}
+
+impl<'a> Request<'a> {
+    /// Runs `invocation` without limits or timeout; 64 MiB of output are captured at most.
+    pub const fn new(invocation: &'a Invocation) -> Self {
+        Self {
+            invocation,
+            limits: Limits::none(),
+            timeout: None,
+            output: Output::Captured,
+            output_limit: 64 << 20,
+            cancel: None,
+        }
+    }
+
+    /// The limits of the process. Default: none.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long the command may run by the clock; then it is killed. Default: for ever.
+    pub const fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// What becomes of the output. Default: captured.
+    pub const fn output(mut self, output: Output) -> Self {
+        self.output = output;
+        self
+    }
+
+    /// How many bytes of standard output are captured at most. Default: 64 MiB.
+    pub const fn output_limit(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
+    /// Stops the command when the token is cancelled.
+    pub fn cancel(mut self, token: CancelToken) -> Self {
+        self.cancel = Some(token);
+        self
+    }
+}

@@ -1,0 +1,167 @@
+//! What a command may use.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::time::Duration;
+
+use qemu_cmd::ByteSize;
+
+/// Resource limits of the process (see setrlimit(2)). `None` is unlimited, or rather: as the caller is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Limits {
+    cpu: Option<Duration>,
+    address_space: Option<ByteSize>,
+    file_size: Option<ByteSize>,
+    open_files: Option<u64>,
+    core: Option<ByteSize>,
+    processes: Option<u64>,
+}
+
+/// One of the [`Limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// CPU time.
+    Cpu,
+    /// Address space, that is, virtual memory.
+    AddressSpace,
+    /// The size of a file that is written.
+    FileSize,
+    /// The number of open files.
+    OpenFiles,
+    /// The number of processes and threads.
+    Processes,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "CPU time",
+            Self::AddressSpace => "address space",
+            Self::FileSize => "file size",
+            Self::OpenFiles => "open files",
+            Self::Processes => "processes",
+        })
+    }
+}
+
+impl Limits {
+    /// No limits.
+    pub const fn none() -> Self {
+        Self { cpu: None, address_space: None, file_size: None, open_files: None, core: None, processes: None }
+    }
+
+    /// For commands that read headers only, such as `info`: 30 s of CPU time and 1 GiB of address space, as in
+    /// OpenStack Nova.
+    pub const fn metadata() -> Self {
+        Self::none().cpu(Duration::from_secs(30)).address_space(ByteSize::gib(1))
+    }
+
+    /// CPU time (`RLIMIT_CPU`), in whole seconds, rounded up. The process dies of SIGXCPU when it is used up.
+    pub const fn cpu(mut self, time: Duration) -> Self {
+        self.cpu = Some(time);
+        self
+    }
+
+    /// Virtual memory (`RLIMIT_AS`). qemu-img needs up to 64 MiB for `info` and 256 MiB for `convert`; a child
+    /// with this limit also gets `MALLOC_ARENA_MAX=1`, without which parallel converts die at random.
+    pub const fn address_space(mut self, size: ByteSize) -> Self {
+        self.address_space = Some(size);
+        self
+    }
+
+    /// The size of any file that is written (`RLIMIT_FSIZE`).
+    pub const fn file_size(mut self, size: ByteSize) -> Self {
+        self.file_size = Some(size);
+        self
+    }
+
+    /// Open files (`RLIMIT_NOFILE`). qemu-img needs 10 for one qcow2 image.
+    pub const fn open_files(mut self, files: u64) -> Self {
+        self.open_files = Some(files);
+        self
+    }
+
+    /// The size of a core file (`RLIMIT_CORE`), which holds the memory of a process that crashed: 0 for none.
+    pub const fn core(mut self, size: ByteSize) -> Self {
+        self.core = Some(size);
+        self
+    }
+
+    /// Processes and threads of the user (`RLIMIT_NPROC`). Root is not bound by it.
+    pub const fn processes(mut self, processes: u64) -> Self {
+        self.processes = Some(processes);
+        self
+    }
+
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::none()
+    }
+
+    pub(crate) const fn has(&self, limit: Limit) -> bool {
+        match limit {
+            Limit::Cpu => self.cpu.is_some(),
+            Limit::AddressSpace => self.address_space.is_some(),
+            Limit::FileSize => self.file_size.is_some(),
+            Limit::OpenFiles => self.open_files.is_some(),
+            Limit::Processes => self.processes.is_some(),
+        }
+    }
+
+    /// How much is allowed, for people.
+    pub(crate) fn describe(&self, limit: Limit) -> String {
+        let bytes = |size: Option<ByteSize>| format!("{} bytes", size.unwrap_or_default());
+        match limit {
+            Limit::Cpu => format!("{} s", self.cpu_seconds().unwrap_or_default()),
+            Limit::AddressSpace => bytes(self.address_space),
+            Limit::FileSize => bytes(self.file_size),
+            Limit::OpenFiles => self.open_files.unwrap_or_default().to_string(),
+            Limit::Processes => self.processes.unwrap_or_default().to_string(),
+        }
+    }
+
+    fn cpu_seconds(&self) -> Option<u64> {
+        let time = self.cpu?;
+        Some(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1))
+    }
+
+    /// The options of prlimit(1), in a fixed order.
+    pub(crate) fn prlimit_options(&self) -> Vec<OsString> {
+        let mut options = Vec::new();
+        if let Some(seconds) = self.cpu_seconds() {
+            // Soft below hard: the soft limit kills with SIGXCPU, which tells what happened; the hard one with
+            // SIGKILL, which does not.
+            options.push(format!("--cpu={seconds}:{}", seconds.saturating_add(1)));
+        }
+        let sizes = [
+            ("as", self.address_space.map(ByteSize::as_u64)),
+            ("fsize", self.file_size.map(ByteSize::as_u64)),
+            ("nofile", self.open_files),
+            ("core", self.core.map(ByteSize::as_u64)),
+            ("nproc", self.processes),
+        ];
+        options.extend(sizes.iter().filter_map(|(name, value)| Some(format!("--{name}={}", (*value)?))));
+        options.into_iter().map(OsString::from).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prlimit_options_are_in_order() {
+        assert_eq!(Limits::metadata().prlimit_options(), ["--cpu=30:31", "--as=1073741824"]);
+        let all = Limits::none()
+            .processes(7)
+            .core(ByteSize::bytes(0))
+            .open_files(64)
+            .file_size(ByteSize::mib(1))
+            .cpu(Duration::from_millis(1500));
+        assert_eq!(all.prlimit_options(), ["--cpu=2:3", "--fsize=1048576", "--nofile=64", "--core=0", "--nproc=7"]);
+        assert!(Limits::none().prlimit_options().is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+//! Running as the caller.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use qemu_cmd::Invocation;
+
+use crate::program::Program;
+use crate::secrets::Scheme;
+use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
+
+/// Runs qemu-img as the user who calls.
+///
+/// `qemu-img` is looked up once, in `PATH` and the standard directories. It runs in a process group of its
+/// own, with an environment that holds `LC_ALL=C`, `LANG=C` and nothing of the caller's. Limits are set by
+/// prlimit(1), which then becomes qemu-img.
+#[derive(Debug)]
+pub struct LocalExecutor {
+    qemu_img: Program,
+    prlimit: Program,
+}
+
+impl Default for LocalExecutor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LocalExecutor {
+    /// Runs the `qemu-img` that is found in `PATH` or the standard directories.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_program("qemu-img")
+    }
+
+    /// Runs another qemu-img: a path, or a name to be looked up.
+    #[must_use]
+    pub fn with_program(qemu_img: impl Into<PathBuf>) -> Self {
+        Self { qemu_img: Program::new(qemu_img), prlimit: Program::new("prlimit") }
+    }
+
+    /// Looks up what is needed.
+    fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {
+        self.qemu_img.resolve()?;
+        if !request.limits.is_none() {
+            self.prlimit.resolve()?;
+        }
+        Ok(())
+    }
+
+    fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
+        Launch::new(self.qemu_img.path(), args).limited(&request.limits, self.prlimit.path())
+    }
+}
+
+impl Executor for LocalExecutor {
+    /// A program that is not installed is shown by its bare name.
+    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        // The plan is also of use where qemu-img is not installed.
+        let _ = self.resolve(request);
+        Ok(plan(request.invocation, |args| self.launch(request, args)))
+    }
+
+    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        self.resolve(&request).map_err(|error| error.about(request.invocation))?;
+        run(&request, request.timeout, |args| self.launch(&request, args))
+    }
+}
+
+/// The plan of a launch that is made from filled arguments.
+pub(crate) fn plan(invocation: &Invocation, launch: impl FnOnce(Vec<OsString>) -> Launch) -> Plan {
+    let scheme = Scheme::of(invocation);
+    let args = scheme.preview(invocation);
+    let mut argv = vec![OsString::from("qemu-img")];
+    argv.extend(args.iter().cloned());
+    Plan { argv, launch: launch(args), secrets: scheme.deliveries() }
+}
+
+/// Runs a launch that is made from filled arguments.
+pub(crate) fn run(
+    request: &Request<'_>,
+    timeout: Option<std::time::Duration>,
+    launch: impl FnOnce(Vec<OsString>) -> Launch,
+) -> Result<Outcome, Error> {
+    let could_not = |source: std::io::Error| {
+        Error::new(ErrorKind::CouldNotStart)
+            .message("qemu-img could not be started or watched")
+            .about(request.invocation)
+            .because(source)
+    };
+    let filled = Scheme::of(request.invocation).fill(request.invocation).map_err(could_not)?;
+    child::run(&launch(filled.args), filled.stdin, request, timeout).map_err(could_not)
+}

@@ -1,0 +1,49 @@
+//! What came of running a command.
+
+use std::time::Duration;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// It exited with this status.
+    Exited(i32),
+    /// It was killed by this signal, which was not ours.
+    Signaled(i32),
+    /// It ran out of the time that the request allowed, and was killed.
+    TimedOut,
+    /// The request's token was cancelled, and it was killed.
+    Cancelled,
+    /// It printed more on standard output than the request allowed, and was killed.
+    OutputTooLarge,
+    /// It was a dry run.
+    NotRun,
+}
+
+/// What came of running a command, whether it succeeded or not.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// What it printed on standard output. Complete, unless `end` is [`End::OutputTooLarge`].
+    pub stdout: Vec<u8>,
+    /// What it printed on standard error: the last 64 KiB.
+    pub stderr: Vec<u8>,
+    /// How long it ran.
+    pub wall_time: Duration,
+}
+
+impl Outcome {
+    /// An outcome, as an executor or a test makes one.
+    #[must_use]
+    pub fn new(end: End, stdout: impl Into<Vec<u8>>, stderr: impl Into<Vec<u8>>) -> Self {
+        Self { end, stdout: stdout.into(), stderr: stderr.into(), wall_time: Duration::ZERO }
+    }
+
+    /// Whether it ran and exited with 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.end == End::Exited(0)
+    }
+}

@@ -1,0 +1,116 @@
+//! What is about to be started, as data.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use qemu_cmd::{SecretId, shell_quote};
+
+use crate::{Limit, Limits};
+
+/// How a secret reaches the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// As a sealed memory file on standard input.
+    Stdin,
+    /// Encrypted with AES-256-CBC among the arguments, under a random key that comes on standard input.
+    Wrapped,
+}
+
+impl Delivery {
+    /// Its name in a dry run.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdin => "stdin",
+            Self::Wrapped => "wrapped",
+        }
+    }
+}
+
+/// What the kernel is given: a program, its arguments and its environment.
+///
+/// The environment is complete: nothing is inherited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Launch {
+    /// The program that is started.
+    pub program: PathBuf,
+    /// The arguments after the program.
+    pub args: Vec<OsString>,
+    /// The environment.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+/// What an executor would do for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The command as it was modelled, beginning with `qemu-img`.
+    pub argv: Vec<OsString>,
+    /// What is started: the same with limits, sudo and the like around it.
+    pub launch: Launch,
+    /// How each secret reaches the process.
+    pub secrets: Vec<(SecretId, Delivery)>,
+}
+
+impl fmt::Display for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shell_quote(self.program.as_os_str()))?;
+        for arg in &self.args {
+            write!(f, " {}", shell_quote(arg))?;
+        }
+        Ok(())
+    }
+}
+
+impl Launch {
+    /// `program` with `args` in a clean environment.
+    pub(crate) fn new(program: &Path, args: Vec<OsString>) -> Self {
+        let env = ["LC_ALL", "LANG"].map(|name| (name.into(), "C".into()));
+        Self { program: program.to_owned(), args, env: env.into() }
+    }
+
+    /// Puts another program in front, with `args` before what was the command.
+    pub(crate) fn wrap(mut self, program: &Path, mut args: Vec<OsString>) -> Self {
+        args.push(self.program.into_os_string());
+        args.append(&mut self.args);
+        Self { program: program.to_owned(), args, env: self.env }
+    }
+
+    /// Applies limits with prlimit(1), which sets its own and becomes the command.
+    pub(crate) fn limited(mut self, limits: &Limits, prlimit: &Path) -> Self {
+        if limits.has(Limit::AddressSpace) {
+            // Each malloc arena reserves 64 MiB of address space, and each thread would get one.
+            self.env.push(("MALLOC_ARENA_MAX".into(), "1".into()));
+        }
+        if limits.is_none() { self } else { self.wrap(prlimit, limits.prlimit_options()) }
+    }
+
+    /// Bounds the wall-clock time with timeout(1), for a child that we may not signal.
+    pub(crate) fn timed(self, limit: Duration, grace: Duration, timeout: &Path) -> Self {
+        self.wrap(timeout, vec![format!("--kill-after={}", seconds(grace)).into(), seconds(limit).into()])
+    }
+
+    /// Sets the environment with env(1), for a child whose environment is made by somebody else.
+    pub(crate) fn with_env_as_args(self, env: &Path) -> Self {
+        let pairs = self.env.iter().map(|(name, value)| {
+            let mut pair = name.clone();
+            pair.push("=");
+            pair.push(value);
+            pair
+        });
+        let args = pairs.collect();
+        self.wrap(env, args)
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    if time.subsec_millis() == 0 {
+        time.as_secs().to_string()
+    } else {
+        format!("{}.{:03}", time.as_secs(), time.subsec_millis())
+    }
+}

@@ -1,0 +1,107 @@
+//! Running as root, or as another user.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::program::Program;
+use crate::{End, Error, Executor, Launch, Outcome, Plan, Request, child, local};
+
+/// Runs qemu-img through `sudo -n`, which never asks for a password: as root, or as [`user`](Self::user).
+///
+/// What sudo starts is `env`, `timeout` and `prlimit`, as far as they are needed, and then qemu-img: sudo
+/// resets the environment, its PAM modules can reset limits, and a process of root cannot be signalled by the
+/// caller. So the policy of sudoers must allow `env`, which is to say everything: this is for a caller who may
+/// be root, not for one who must not.
+#[derive(Debug)]
+pub struct SudoExecutor {
+    user: Option<String>,
+    sudo: Program,
+    env: Program,
+    timeout: Program,
+    prlimit: Program,
+    qemu_img: Program,
+}
+
+impl Default for SudoExecutor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SudoExecutor {
+    /// Runs as root the `qemu-img` that is found in `PATH` or the standard directories.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_program("qemu-img")
+    }
+
+    /// Runs another qemu-img: a path, or a name to be looked up.
+    #[must_use]
+    pub fn with_program(qemu_img: impl Into<PathBuf>) -> Self {
+        Self {
+            user: None,
+            sudo: Program::new("sudo"),
+            env: Program::new("env"),
+            timeout: Program::new("timeout"),
+            prlimit: Program::new("prlimit"),
+            qemu_img: Program::new(qemu_img),
+        }
+    }
+
+    /// Runs as this user, a name or `#UID`. Default: root.
+    #[doc(alias = "-u")]
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {
+        self.sudo.resolve()?;
+        self.qemu_img.resolve()?;
+        self.env.resolve()?;
+        if request.timeout.is_some() {
+            self.timeout.resolve()?;
+        }
+        if !request.limits.is_none() {
+            self.prlimit.resolve()?;
+        }
+        Ok(())
+    }
+
+    fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
+        let mut launch = Launch::new(self.qemu_img.path(), args).limited(&request.limits, self.prlimit.path());
+        if let Some(timeout) = request.timeout {
+            launch = launch.timed(timeout, child::GRACE, self.timeout.path());
+        }
+        let mut options: Vec<OsString> = vec!["-n".into()];
+        if let Some(user) = &self.user {
+            options.extend(["-u".into(), user.into()]);
+        }
+        options.push("--".into());
+        launch.with_env_as_args(self.env.path()).wrap(self.sudo.path(), options)
+    }
+}
+
+impl Executor for SudoExecutor {
+    /// A program that is not installed is shown by its bare name.
+    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        let _ = self.resolve(request);
+        Ok(local::plan(request.invocation, |args| self.launch(request, args)))
+    }
+
+    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        self.resolve(&request).map_err(|error| error.about(request.invocation))?;
+        // timeout(1) ends the command; should that fail, what is left is to stop waiting for sudo.
+        let backstop = request.timeout.map(|timeout| timeout.saturating_add(child::GRACE).saturating_add(child::GRACE));
+        let mut outcome = local::run(&request, backstop, |args| self.launch(&request, args))?;
+        if let (Some(timeout), End::Exited(code)) = (request.timeout, outcome.end) {
+            // timeout(1) exits with 124, or 137 if TERM was not enough.
+            let killed = code == 137 && outcome.wall_time >= timeout.saturating_add(child::GRACE);
+            if code == 124 || killed {
+                outcome.end = End::TimedOut;
+            }
+        }
+        Ok(outcome)
+    }
+}

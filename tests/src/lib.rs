@@ -1,1 +1,169 @@
-//! Test support.
+//! What the tests share: the qemu-img under test, a place to work, and images to work on.
+//!
+//! The tests run against the `qemu-img` in `PATH`, or the one that the environment variable `QEMU_IMG` names.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use qemu_cmd::{Convert, Luks, LuksImage, Qcow2, Secret, Source, Target};
+use qemu_exec::{LocalExecutor, QemuImg, SudoExecutor};
+use tempfile::TempDir;
+
+/// The passphrase of the encrypted fixtures.
+pub const PASSPHRASE: &str = "correct horse, battery staple";
+
+/// The qemu-img under test.
+#[must_use]
+pub fn qemu_img() -> PathBuf {
+    std::env::var_os("QEMU_IMG").map_or_else(|| "qemu-img".into(), PathBuf::from)
+}
+
+/// An executor that runs the qemu-img under test.
+#[must_use]
+pub fn local() -> LocalExecutor {
+    LocalExecutor::with_program(qemu_img())
+}
+
+/// An executor that runs it through sudo, as root.
+#[must_use]
+pub fn sudo() -> SudoExecutor {
+    SudoExecutor::with_program(qemu_img())
+}
+
+/// A client for the qemu-img under test.
+#[must_use]
+pub fn client() -> QemuImg<LocalExecutor> {
+    QemuImg::new(local())
+}
+
+/// Runs the qemu-img under test as it is, with none of our code in between.
+pub fn bare<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+    Command::new(qemu_img())
+        .args(args)
+        .env("LC_ALL", "C")
+        .output()
+        .expect("qemu-img is installed: cargo xtask test installs it")
+}
+
+/// The passphrase of the fixtures as a secret.
+#[must_use]
+pub fn passphrase() -> Secret {
+    Secret::new(PASSPHRASE).unwrap()
+}
+
+/// LUKS encryption with `passphrase`, made as quickly as qemu-img can.
+pub fn quick_luks(passphrase: &str) -> Luks {
+    Luks::new(Secret::new(passphrase).unwrap()).iter_time(Duration::from_millis(10))
+}
+
+/// A directory that goes away with the test, and that other users may look into.
+#[must_use]
+pub fn scratch() -> TempDir {
+    let directory = tempfile::Builder::new().prefix("qemu-tests-").tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    directory
+}
+
+/// What an image of the matrix is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A raw image.
+    Raw,
+    /// A qcow2 image.
+    Qcow2,
+    /// A qcow2 image encrypted with LUKS.
+    Qcow2Luks,
+    /// A LUKS volume.
+    Luks,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Raw, Self::Qcow2, Self::Qcow2Luks, Self::Luks];
+
+    /// Whether it needs a key.
+    #[must_use]
+    pub const fn encrypted(self) -> bool {
+        matches!(self, Self::Qcow2Luks | Self::Luks)
+    }
+
+    /// A source of this kind, with the fixtures' key if it needs one.
+    pub fn source(self, path: &Path) -> Source {
+        match self {
+            Self::Raw => Source::raw(path),
+            Self::Qcow2 => Source::qcow2(path),
+            Self::Qcow2Luks => Source::qcow2(path).key(passphrase()),
+            Self::Luks => Source::luks(path, passphrase()),
+        }
+    }
+
+    /// The same, with the format left to qemu-img.
+    pub fn probed_source(self, path: &Path) -> Source {
+        match self {
+            Self::Raw | Self::Qcow2 => Source::probing(path),
+            Self::Qcow2Luks => Source::probing(path).qcow2_key(passphrase()),
+            Self::Luks => Source::probing(path).key(passphrase()),
+        }
+    }
+
+    /// A new target of this kind, with the fixtures' key if it needs one.
+    pub fn target(self, path: &Path) -> Target {
+        match self {
+            Self::Raw => Target::new(path, qemu_cmd::Raw::new()),
+            Self::Qcow2 => Target::new(path, Qcow2::new()),
+            Self::Qcow2Luks => Target::new(path, Qcow2::new().encryption(quick_luks(PASSPHRASE))),
+            Self::Luks => Target::new(path, LuksImage::new(quick_luks(PASSPHRASE))),
+        }
+    }
+}
+
+/// 1 MiB that is neither constant nor compressible, with a hole in it.
+#[must_use]
+pub fn content() -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut bytes: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    })
+    .take((1 << 20) / 8)
+    .flatten()
+    .collect();
+    bytes[256 << 10..512 << 10].fill(0);
+    bytes
+}
+
+/// Writes an image of this kind to `path`, which holds [`content`] and opens with [`PASSPHRASE`].
+///
+/// To make a LUKS volume takes seconds, so it is done once in a test process; the images are kept in memory, so
+/// that nothing is left behind.
+pub fn write_fixture(kind: Kind, path: &Path) {
+    static IMAGES: OnceLock<[Vec<u8>; 4]> = OnceLock::new();
+    let images = IMAGES.get_or_init(|| {
+        let directory = scratch();
+        let raw = directory.path().join("raw");
+        std::fs::write(&raw, content()).unwrap();
+        Kind::ALL.map(|kind| {
+            let image = directory.path().join("image");
+            client().convert(&Convert::new(Source::raw(&raw), kind.target(&image))).unwrap();
+            std::fs::read(image).unwrap()
+        })
+    });
+    std::fs::write(path, &images[Kind::ALL.iter().position(|other| *other == kind).unwrap()]).unwrap();
+}
+
+/// The guest's content of an image, decrypted by the real qemu-img.
+#[must_use]
+pub fn guest_content(kind: Kind, path: &Path) -> Vec<u8> {
+    let directory = scratch();
+    let raw = directory.path().join("raw");
+    client().convert(&Convert::new(kind.source(path), Kind::Raw.target(&raw))).unwrap();
+    std::fs::read(raw).unwrap()
+}

@@ -66,7 +66,7 @@ pub fn quick_luks(passphrase: &str) -> Luks {
 #[must_use]
 pub fn scratch() -> TempDir {
     let directory = tempfile::Builder::new().prefix("qemu-tests-").tempdir().unwrap();
-    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     directory
 }
 

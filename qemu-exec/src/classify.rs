@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use qemu_cmd::{Invocation, Location};
+use qemu_cmd::{ByteSize, Invocation, Location};
 use rustix::process::Signal;
 
 use crate::{End, Error, ErrorKind, Limit, Limits, Outcome};
@@ -18,7 +18,7 @@ impl Outcome {
 }
 
 fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limits) -> Error {
-    let text = Text::new(&outcome.stderr);
+    let text = Text::new(&outcome.stderr, invocation);
     let (exit, signal) = match outcome.end {
         End::Exited(code) => (Some(code), None),
         End::Signaled(signal) => (None, Some(signal)),
@@ -40,33 +40,58 @@ fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limits) -> Erro
     error.about(invocation).ended(exit, signal).said(&outcome.stderr)
 }
 
-/// Standard error by lines, with or without the program's name in front.
-struct Text(Vec<String>);
+/// Standard error by lines: as it is, and without the names of the images, which anybody may have chosen.
+struct Text {
+    lines: Vec<String>,
+    nameless: Vec<String>,
+}
 
 impl Text {
-    fn new(stderr: &[u8]) -> Self {
+    fn new(stderr: &[u8], invocation: &Invocation) -> Self {
         let text = String::from_utf8_lossy(stderr);
-        Self(text.lines().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect())
+        let mut nameless = text.to_string();
+        for path in images_by_length(invocation) {
+            nameless = nameless.replace(&*path.to_string_lossy(), "IMAGE");
+        }
+        let lines =
+            |text: &str| text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        Self { lines: lines(&text), nameless: lines(&nameless) }
     }
 
-    /// Whether a line ends with this text of strerror(3). Names, which come from anywhere, stand before it.
-    fn errno(&self, text: &str) -> bool {
-        self.0.iter().any(|line| line.ends_with(text))
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Whether a line ends with this text, as one does with that of strerror(3).
+    fn ends(&self, text: &str) -> bool {
+        self.nameless.iter().any(|line| line.ends_with(text))
     }
 
     fn has(&self, text: &str) -> bool {
-        self.0.iter().any(|line| line.contains(text))
+        self.nameless.iter().any(|line| line.contains(text))
     }
 
     fn starts(&self, text: &str) -> bool {
-        self.0.iter().any(|line| line.starts_with(text))
+        self.nameless.iter().any(|line| line.starts_with(text))
+    }
+
+    fn names(&self, path: &Path) -> bool {
+        self.lines.iter().any(|line| line.contains(&*path.to_string_lossy()))
     }
 
     /// The line that says most: the first of qemu-img's own, without its name.
     fn line(&self) -> &str {
-        let own = self.0.iter().find_map(|line| line.strip_prefix("qemu-img: "));
-        own.or(self.0.last().map(String::as_str)).unwrap_or("it said nothing")
+        let own = self.lines.iter().find_map(|line| line.strip_prefix("qemu-img: "));
+        own.or(self.lines.last().map(String::as_str)).unwrap_or("it said nothing")
     }
+}
+
+/// The images of the command, the longest names first: a longer name may contain a shorter one.
+fn images_by_length(invocation: &Invocation) -> Vec<&Path> {
+    let mut images: Vec<&Path> =
+        invocation.reads().iter().chain(invocation.writes()).filter_map(Location::path).collect();
+    images.sort_by_key(|path| std::cmp::Reverse(path.as_os_str().len()));
+    images
 }
 
 fn of_signal(signal: i32, text: &Text, limits: &Limits) -> ErrorKind {
@@ -82,12 +107,17 @@ fn of_signal(signal: i32, text: &Text, limits: &Limits) -> ErrorKind {
     {
         return ErrorKind::LimitHit(limit);
     }
+    // Below what qemu-img needs to start, the kernel or the loader ends it without a word.
+    let too_small = limits.address_space_below(ByteSize::mib(64));
+    if too_small && text.is_empty() && [Signal::SEGV, Signal::KILL].iter().any(|fatal| fatal.as_raw() == signal) {
+        return ErrorKind::LimitHit(Limit::AddressSpace);
+    }
     ErrorKind::Killed(signal)
 }
 
 /// Which of the limits a complaint about resources is about.
 fn resource_limit(text: &Text, limits: &Limits) -> Option<Limit> {
-    if limits.has(Limit::OpenFiles) && text.errno("Too many open files") {
+    if limits.has(Limit::OpenFiles) && text.ends("Too many open files") {
         return Some(Limit::OpenFiles);
     }
     let thread = text.has("qemu_thread_create") || text.has("creating thread");
@@ -108,7 +138,7 @@ fn of_exit(code: i32, text: &Text, limits: &Limits) -> ErrorKind {
     if text.starts("prlimit: failed to set") {
         return ErrorKind::LimitsNotApplied;
     }
-    if limits.has(Limit::FileSize) && text.errno("File too large") {
+    if limits.has(Limit::FileSize) && text.ends("File too large") {
         return ErrorKind::LimitHit(Limit::FileSize);
     }
     if let Some(limit) = resource_limit(text, limits) {
@@ -118,7 +148,7 @@ fn of_exit(code: i32, text: &Text, limits: &Limits) -> ErrorKind {
     if code == 127 && limits.has(Limit::AddressSpace) {
         return ErrorKind::LimitHit(Limit::AddressSpace);
     }
-    if text.has("Failed to get ") && text.has("lock") {
+    if text.has("Failed to get ") && text.ends(" lock") {
         return ErrorKind::Locked;
     }
     if text.has("Invalid password, cannot unlock any keyslot") {
@@ -127,13 +157,13 @@ fn of_exit(code: i32, text: &Text, limits: &Limits) -> ErrorKind {
     if text.has("key-secret' is required") {
         return ErrorKind::KeyNeeded;
     }
-    if text.errno("No space left on device") || text.errno("Disk quota exceeded") {
+    if text.ends("No space left on device") || text.ends("Disk quota exceeded") {
         return ErrorKind::NoSpace;
     }
-    if ["Permission denied", "Operation not permitted", "Read-only file system"].iter().any(|errno| text.errno(errno)) {
+    if ["Permission denied", "Operation not permitted", "Read-only file system"].iter().any(|errno| text.ends(errno)) {
         return ErrorKind::PermissionDenied;
     }
-    if text.errno("No such file or directory") {
+    if text.ends("No such file or directory") {
         return ErrorKind::NotFound;
     }
     if WRONG_FORMAT.iter().any(|complaint| text.has(complaint)) {
@@ -150,6 +180,7 @@ const WRONG_FORMAT: &[&str] = &[
     "not in LUKS format",
     "invalid VMDK image descriptor",
     "Image not in VDI format",
+    "Unsupported VDI image size",
     "Image not in VMDK format",
     "invalid VPC image",
     "Image not in QED format",
@@ -159,14 +190,9 @@ const WRONG_FORMAT: &[&str] = &[
 
 /// The image that the complaint names, or the only one there is.
 fn subject<'a>(text: &Text, invocation: &'a Invocation) -> Option<&'a Path> {
-    let images = || invocation.reads().iter().chain(invocation.writes()).filter_map(Location::path);
-    let mut by_length: Vec<&Path> = images().collect();
-    // A longer name may contain a shorter one.
-    by_length.sort_by_key(|path| std::cmp::Reverse(path.as_os_str().len()));
-    by_length.into_iter().find(|path| text.has(&path.to_string_lossy())).or_else(|| match images().count() {
-        1 => images().next(),
-        _ => None,
-    })
+    let images = images_by_length(invocation);
+    let named = images.iter().find(|path| text.names(path));
+    named.or(images.first().filter(|_| images.len() == 1)).copied()
 }
 
 fn message(kind: ErrorKind, outcome: &Outcome, text: &Text, subject: Option<&Path>, limits: &Limits) -> String {

@@ -56,3 +56,8 @@ pub use outcome::{End, Outcome};
 pub use plan::{Delivery, Launch, Plan};
 pub use ploop::ploop_image;
 pub use sudo::SudoExecutor;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

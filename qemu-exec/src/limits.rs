@@ -111,6 +111,10 @@ impl Limits {
         }
     }
 
+    pub(crate) fn address_space_below(&self, size: ByteSize) -> bool {
+        self.address_space.is_some_and(|limit| limit < size)
+    }
+
     /// How much is allowed, for people.
     pub(crate) fn describe(&self, limit: Limit) -> String {
         let bytes = |size: Option<ByteSize>| format!("{} bytes", size.unwrap_or_default());

@@ -37,7 +37,6 @@ pub fn sudo() -> SudoExecutor {
 }
 
 /// A client for the qemu-img under test.
-#[must_use]
 pub fn client() -> QemuImg<LocalExecutor> {
     QemuImg::new(local())
 }
@@ -68,6 +67,18 @@ pub fn scratch() -> TempDir {
     let directory = tempfile::Builder::new().prefix("qemu-tests-").tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     directory
+}
+
+/// Writes an executable file `qemu-img` to the directory.
+///
+/// Another process writes it: were it open for writing here, a process that another test starts at that moment
+/// would have it open too, and it could not be executed ("text file busy").
+pub fn executable(directory: &Path, content: &str) -> PathBuf {
+    let path = directory.join("qemu-img");
+    let write = r#"printf %s "$2" > "$1" && chmod 755 "$1""#;
+    let status = Command::new("sh").args(["-c", write, "sh"]).arg(&path).arg(content).status().unwrap();
+    assert!(status.success());
+    path
 }
 
 /// What an image of the matrix is.

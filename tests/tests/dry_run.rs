@@ -1,0 +1,192 @@
+//! A dry run equals the real run: what `qimg --dry-run=json` shows as `launch` is held against what the kernel
+//! reports for the running processes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tests::{PASSPHRASE, qemu_img, scratch};
+
+const QIMG: &str = env!("CARGO_BIN_EXE_qimg-under-test");
+
+/// A process as the kernel reports it.
+#[derive(Debug)]
+struct Process {
+    args: Vec<String>,
+    env: BTreeMap<String, String>,
+    limits: String,
+}
+
+fn strings(path: String) -> Option<Vec<String>> {
+    let bytes = fs::read(path).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    Some(text.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// Every process but this one that has `marker` in an argument.
+fn processes(marker: &str) -> Vec<Process> {
+    let own = std::process::id();
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != own)
+        .filter_map(|pid| {
+            let args = strings(format!("/proc/{pid}/cmdline"))?;
+            args.iter().any(|arg| arg.contains(marker)).then_some(())?;
+            let pairs = strings(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let env = pairs.iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()));
+            let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+            Some(Process { args, env: env.collect(), limits })
+        })
+        .collect()
+}
+
+/// The argument with what is random in it taken out.
+fn without_random(arg: &str) -> String {
+    arg.split_once(",iv=").map_or(arg, |(before, _)| before).to_owned()
+}
+
+fn masked(args: &[String]) -> Vec<String> {
+    args.iter().map(|arg| without_random(arg)).collect()
+}
+
+struct Plan {
+    argv: Vec<String>,
+    launch: Vec<String>,
+    env: BTreeMap<String, String>,
+}
+
+fn plan(own: &[&str], command: &[&str]) -> Plan {
+    let output = Command::new(QIMG).args(own).arg("--dry-run=json").args(command).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = |name: &str| json[name].as_array().unwrap().iter().map(|s| s.as_str().unwrap().to_owned()).collect();
+    let env = json["env"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()));
+    Plan { argv: list("argv"), launch: list("launch"), env: env.collect() }
+}
+
+/// Runs the command for real, and compares the processes with the plan until all of them have been seen.
+fn check(own: &[&str], command: &[&str], marker: &Path, limits: &[(&str, &str)]) {
+    let qemu_img = qemu_img();
+    let mut options = vec!["--qemu-img", qemu_img.to_str().unwrap()];
+    options.extend(own);
+    let plan = plan(&options, command);
+    assert_eq!(plan.argv[0], "qemu-img");
+    let program = plan.launch.len() - plan.argv.len();
+    let inner = masked(&plan.launch[program + 1..]);
+    assert_eq!(inner, masked(&plan.argv[1..]), "launch must end in the modelled command");
+
+    let mut child =
+        Command::new(QIMG).args(&options).args(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let wrapped = program > 0 && plan.launch[0].ends_with("sudo");
+    let (mut saw_inner, mut saw_outer) = (false, !wrapped);
+    while !(saw_inner && saw_outer) {
+        assert!(Instant::now() < deadline, "{:?} was not seen: {:?}", plan.launch, processes(marker.to_str().unwrap()));
+        for process in processes(marker.to_str().unwrap()) {
+            let args = masked(&process.args);
+            saw_outer |= args == masked(&plan.launch);
+            // Some qemu-img are scripts that start the real one: the arguments are the same. What stands in front of
+            // it has them too, before it becomes qemu-img.
+            let in_front = ["sudo", "timeout", "env", "prlimit", "qimg-under-test"];
+            let is_qemu_img = args.ends_with(&inner)
+                && !process.args.iter().any(|arg| in_front.iter().any(|name| Path::new(arg).ends_with(name)));
+            if !is_qemu_img {
+                continue;
+            }
+            saw_inner = true;
+            if wrapped {
+                for (name, value) in &plan.env {
+                    assert_eq!(process.env.get(name), Some(value), "{name}");
+                }
+            } else {
+                let mut env = process.env.clone();
+                // A shell, and the script that it runs, add some of their own.
+                if qemu_img != OsStr::new("qemu-img") {
+                    env.retain(|name, _| plan.env.contains_key(name));
+                }
+                assert_eq!(env, plan.env);
+            }
+            for (name, value) in limits {
+                let line = process.limits.lines().find(|line| line.starts_with(name)).unwrap();
+                assert!(line[name.len()..].trim_start().starts_with(value), "{line}");
+            }
+        }
+        if child.try_wait().unwrap().is_some() && !(saw_inner && saw_outer) {
+            panic!("it ended before it was seen: {:?}", plan.launch);
+        }
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    child.wait().unwrap();
+}
+
+/// `info` of a FIFO waits for ever, which is long enough to look at it.
+fn info(own: &[&str], limits: &[(&str, &str)]) {
+    let directory = scratch();
+    let fifo = directory.path().join("fifo, with a comma");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap();
+    let path = fifo.to_str().unwrap();
+    check(own, &["info", path, "--force-share", "--output=json", "-f", "raw"], &fifo, limits);
+    check(own, &["info", "-f", "raw", "--", path], &fifo, limits);
+}
+
+#[test]
+fn local() {
+    info(&[], &[("Max cpu time", "30 "), ("Max address space", "1073741824")]);
+}
+
+#[test]
+fn local_without_limits() {
+    info(&["--limit-cpu=none", "--limit-memory=none", "--timeout=none"], &[]);
+}
+
+#[test]
+fn local_with_limits() {
+    let own = ["--limit-cpu=7", "--limit-memory=512M", "--timeout=100"];
+    info(&own, &[("Max cpu time", "7 "), ("Max address space", "536870912")]);
+}
+
+#[test]
+fn through_sudo() {
+    let own = ["--sudo", "--limit-cpu=7", "--limit-memory=512M", "--timeout=100.5"];
+    info(&own, &[("Max cpu time", "7 "), ("Max address space", "536870912")]);
+}
+
+#[test]
+fn through_sudo_to_another_user() {
+    info(&["--sudo=nobody"], &[("Max cpu time", "30 "), ("Max address space", "1073741824")]);
+}
+
+/// Making a LUKS volume takes longer than a second, which is long enough to look at it.
+fn convert(own: &[&str], source_key: bool) {
+    let directory = scratch();
+    let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+    let kind = if source_key { tests::Kind::Luks } else { tests::Kind::Raw };
+    tests::write_fixture(kind, &a);
+    let key = format!("secret,id=a,data={}", PASSPHRASE.replace(',', ",,"));
+    let node = format!("driver=luks,file.filename={},key-secret=a", a.display());
+    let mut command =
+        vec!["convert", "-O", "luks", "--object", "secret,id=b,data=x", "-o", "key-secret=b,iter-time=5000"];
+    if source_key {
+        command.extend(["--object", &key, "--image-opts", &node]);
+    } else {
+        command.extend(["-f", "raw", a.to_str().unwrap()]);
+    }
+    command.push(b.to_str().unwrap());
+    check(own, &command, &b, &[]);
+}
+
+#[test]
+fn one_secret() {
+    convert(&[], false);
+    convert(&["--sudo"], false);
+}
+
+#[test]
+fn two_secrets() {
+    convert(&[], true);
+    convert(&["--sudo=nobody", "--timeout=100"], true);
+}

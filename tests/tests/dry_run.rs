@@ -36,7 +36,8 @@ fn processes(marker: &str) -> Vec<Process> {
         .filter_map(|pid| {
             let args = strings(format!("/proc/{pid}/cmdline"))?;
             args.iter().any(|arg| arg.contains(marker)).then_some(())?;
-            let pairs = strings(format!("/proc/{pid}/environ")).unwrap_or_default();
+            // It is empty while the process becomes another program.
+            let pairs = strings(format!("/proc/{pid}/environ")).filter(|pairs| !pairs.is_empty())?;
             let env = pairs.iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()));
             let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
             Some(Process { args, env: env.collect(), limits })

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use qemu_cmd::{ByteSize, Convert, Create, Format, Info, Luks, LuksImage, Qcow2, Secret, Source, Target};
+use qemu_cmd::{Backing, ByteSize, Convert, Create, Format, Info, Luks, LuksImage, Qcow2, Secret, Source, Target};
 use qemu_exec::{
     CancelToken, DryRunExecutor, Error, ErrorKind, Executor, Limit, Limits, LocalExecutor, QemuImg, Request,
 };
@@ -197,16 +197,21 @@ fn file_size_limit() {
     assert_eq!(error.kind(), ErrorKind::LimitHit(Limit::FileSize), "{error}");
 }
 
+/// A chain has more images than the process may open files.
 #[test]
 fn open_files_limit() {
     let directory = scratch();
-    let path = directory.path().join("a");
-    write_fixture(Kind::Qcow2, &path);
-    for files in [4, 6] {
-        let limited = client().metadata_limits(Limits::none().open_files(files));
-        let error = info(&limited, Source::qcow2(&path));
-        assert_eq!(error.kind(), ErrorKind::LimitHit(Limit::OpenFiles), "{files}: {error:?}");
+    let image = |n: usize| directory.path().join(n.to_string());
+    write_fixture(Kind::Qcow2, &image(0));
+    for n in 1..16 {
+        let overlay = Create::overlay(image(n), Qcow2::new(), Backing::new(image(n - 1), Format::Qcow2));
+        client().create(&overlay).unwrap();
     }
+    let convert = Convert::new(Source::qcow2(image(15)), Kind::Raw.target(&directory.path().join("out")));
+    client().convert(&convert).unwrap();
+    let limited = client().data_limits(Limits::none().open_files(14));
+    let error = limited.convert(&convert).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitHit(Limit::OpenFiles), "{error:?}");
 }
 
 /// Root is not bound by this limit, so it is another user who hits it.

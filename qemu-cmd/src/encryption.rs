@@ -103,6 +103,13 @@ pub struct Luks {
     ivgen_hash: HashAlg,
 }
 
+impl PartialEq for Luks {
+    fn eq(&self, other: &Self) -> bool {
+        let rest = |luks: &Self| (luks.cipher, luks.mode, luks.hash, luks.iter_time, luks.ivgen, luks.ivgen_hash);
+        self.passphrase.same(&other.passphrase) && rest(self) == rest(other)
+    }
+}
+
 impl Luks {
     /// Encryption with `passphrase` in the first key slot.
     pub const fn new(passphrase: Secret) -> Self {
@@ -172,18 +179,10 @@ impl Luks {
             ("cipher-alg", self.cipher.as_str().to_owned()),
             ("cipher-mode", self.mode.as_str().to_owned()),
             ("hash-alg", self.hash.as_str().to_owned()),
-            ("iter-time", self.iter_time_ms()?.to_string()),
+            ("iter-time", iter_time_ms(self.iter_time)?.to_string()),
             ("ivgen-alg", self.ivgen.as_str().to_owned()),
             ("ivgen-hash-alg", self.ivgen_hash.as_str().to_owned()),
         ])
-    }
-
-    fn iter_time_ms(&self) -> Result<u32, Error> {
-        let refused = || Error::IterTime { given: format!("{:?}", self.iter_time) };
-        if self.iter_time.is_zero() || !self.iter_time.subsec_nanos().is_multiple_of(1_000_000) {
-            return Err(refused());
-        }
-        u32::try_from(self.iter_time.as_millis()).map_err(|_| refused())
     }
 
     /// What qemu-img does with each pair was measured on every combination, 5.2 to 11.1.
@@ -209,4 +208,13 @@ impl Luks {
         }
         Ok(())
     }
+}
+
+/// The time as qemu-img takes it: whole milliseconds from 1 to 4294967295.
+pub(crate) fn iter_time_ms(time: Duration) -> Result<u32, Error> {
+    let refused = || Error::IterTime { given: format!("{time:?}") };
+    if time.is_zero() || !time.subsec_nanos().is_multiple_of(1_000_000) {
+        return Err(refused());
+    }
+    u32::try_from(time.as_millis()).map_err(|_| refused())
 }

@@ -1,5 +1,6 @@
 //! Why a command is refused before anything runs.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use crate::{ByteSize, CipherAlg, CipherMode, HashAlg};
@@ -17,19 +18,19 @@ pub enum Error {
     #[error("a passphrase must not hold a NUL byte: qemu-img takes none, not even base64-encoded")]
     PassphraseNul,
     /// The id of a secret is not one that qemu-img takes.
-    #[error("secret id `{id}` must start with a letter and hold only letters, digits, `-`, `.` and `_`")]
+    #[error("secret id `{}` must start with a letter and hold only letters, digits, `-`, `.` and `_`", one_line(id))]
     SecretId {
         /// The id as given.
         id: String,
     },
     /// A text is not a size.
-    #[error("`{text}` is not a size: write a whole number with an optional suffix b, k, M, G, T, P or E")]
+    #[error("`{}` is not a size: write a whole number with an optional suffix b, k, M, G, T, P or E", one_line(text))]
     Size {
         /// The text as given.
         text: String,
     },
     /// A text is not the name of an image format that can be modelled.
-    #[error("`{name}` is not an image format")]
+    #[error("`{}` is not an image format", one_line(name))]
     UnknownFormat {
         /// The name as given.
         name: String,
@@ -38,19 +39,26 @@ pub enum Error {
     #[error("an image path must not be empty")]
     PathEmpty,
     /// A path holds a NUL byte, which no argument can carry.
-    #[error("path `{}` holds a NUL byte, which no argument can carry", path.display())]
+    #[error("path `{}` holds a NUL byte, which no argument can carry", one_line(path))]
     PathNul {
         /// The path as given.
         path: PathBuf,
     },
-    /// A path is not UTF-8, and the chosen form is JSON.
-    #[error("path `{}` is not UTF-8, which a `json:` node cannot carry: use the image-opts form", path.display())]
+    /// A path is not UTF-8, and the chosen form is JSON. qemu counts the noncharacters of Unicode, such as U+FFFF,
+    /// as not UTF-8 there.
+    #[error(
+        "path `{}` is not UTF-8 as qemu reads it, which a `json:` node cannot carry: use the image-opts form",
+        one_line(path)
+    )]
     PathNotUtf8 {
         /// The path as given.
         path: PathBuf,
     },
     /// The name of a backing file is longer than an image header can store.
-    #[error("backing file name `{}` has {length} bytes, and an image stores at most 1023: use a shorter or relative one", path.display())]
+    #[error(
+        "backing file name `{}` has {length} bytes, and an image stores at most 1023: use a shorter or relative one",
+        one_line(path)
+    )]
     BackingNameTooLong {
         /// The path as given.
         path: PathBuf,
@@ -59,14 +67,18 @@ pub enum Error {
     },
     /// A name does not start with one of qemu's protocols.
     #[error(
-        "`{name}` does not start with a protocol that qemu knows, such as `rbd:` or `nbd://`: give a file as a path"
+        "`{}` does not start with a protocol that qemu knows, such as `rbd:` or `nbd://`: give a file as a path",
+        one_line(name)
     )]
     NotAProtocol {
         /// The name as given.
         name: String,
     },
     /// A location can only be given by its plain name, not as a node.
-    #[error("`{name}` can only be given by its plain name, and a key or a node form needs a file or a device")]
+    #[error(
+        "`{}` can only be given by its plain name, and a key or a node form needs a file or a device",
+        one_line(name)
+    )]
     LocationHasNoNode {
         /// The location's name.
         name: String,
@@ -83,13 +95,16 @@ pub enum Error {
     #[error("an image that needs a key cannot be given by its plain name: leave the form to be chosen")]
     KeyInPlainForm,
     /// A `luks` image that is read or written needs a key.
-    #[error("`{name}` is a luks image: give its key")]
+    #[error("`{}` is a luks image: give its key", one_line(name))]
     LuksNeedsKey {
         /// The location's name.
         name: String,
     },
     /// The target's format cannot hold compressed data.
-    #[error("compression is not supported for format `{format}`: convert to qcow2, or drop the compression")]
+    #[error(
+        "compression is not supported for format `{}`: convert to qcow2, or drop the compression",
+        one_line(format)
+    )]
     CompressionUnsupported {
         /// The target's format.
         format: String,
@@ -114,7 +129,7 @@ pub enum Error {
         above: ByteSize,
     },
     /// A size beyond what the format, or qemu, can hold.
-    #[error("{size} bytes are more than the image can hold with these options, which is {max}")]
+    #[error("size {size} is more than the image can hold with these options, which is {max}")]
     SizeTooLarge {
         /// The size as given.
         size: ByteSize,
@@ -124,11 +139,62 @@ pub enum Error {
     /// A new image has neither a size nor a backing file to take it from.
     #[error("a new image needs a size: give one, or a backing file that is opened to take it from")]
     SizeMissing,
-    /// A qcow2 cluster size that is not a power of two between 512 bytes and 2 MiB.
-    #[error("qcow2 cluster size {size} must be a power of two between 512 and 2097152")]
-    ClusterSize {
+    /// A size that must be a power of two within bounds.
+    #[error("{what} {size} must be a power of two from {min} to {max}")]
+    PowerOfTwo {
+        /// What the size is of.
+        what: &'static str,
         /// The size as given.
         size: ByteSize,
+        /// The smallest.
+        min: ByteSize,
+        /// The largest.
+        max: ByteSize,
+    },
+    /// A size that must be a multiple of a unit.
+    #[error("{what} {size} must be a multiple of {unit}, from {unit} to {max}")]
+    Multiple {
+        /// What the size is of.
+        what: &'static str,
+        /// The size as given.
+        size: ByteSize,
+        /// The unit.
+        unit: ByteSize,
+        /// The largest.
+        max: ByteSize,
+    },
+    /// An option that has a method of its own was given by name too.
+    #[error("option `{key}` has a method of its own: use that")]
+    OptionGivenTwice {
+        /// The option.
+        key: String,
+    },
+    /// An option of a qcow2 data file without one.
+    #[error("data_file_raw and keep_data_file need a data file: give one, or drop them")]
+    DataFileMissing,
+    /// A key slot that no LUKS volume has.
+    #[error("key slot {slot} does not exist: a LUKS volume has the slots 0 to 7")]
+    Keyslot {
+        /// The slot as given.
+        slot: u8,
+    },
+    /// The name of a bitmap is not one that qemu-img takes as an operand.
+    #[error("bitmap name `{}` must have from 1 to 1023 bytes and not start with `-`", one_line(name))]
+    BitmapName {
+        /// The name as given.
+        name: String,
+    },
+    /// A format whose size qemu-img cannot measure.
+    #[error("the size of a {format} image cannot be measured: only of raw, qcow2 and luks")]
+    MeasureUnsupported {
+        /// The format.
+        format: &'static str,
+    },
+    /// A format that has no backing files.
+    #[error("a {format} image cannot have a backing file: use qcow2")]
+    BackingUnsupported {
+        /// The format.
+        format: &'static str,
     },
     /// Extended L2 entries need clusters of at least 16 KiB.
     #[error("extended L2 entries need clusters of at least 16384 bytes, and {size} is smaller")]
@@ -178,7 +244,7 @@ pub enum Error {
         given: String,
     },
     /// A number of coroutines outside 1 to 16.
-    #[error("{given} coroutines: qemu-img takes 1 to 16")]
+    #[error("number of coroutines {given} must be from 1 to 16")]
     Coroutines {
         /// The number as given.
         given: u8,
@@ -190,7 +256,7 @@ pub enum Error {
         size: ByteSize,
     },
     /// Source and target are the same file.
-    #[error("source and target are both `{name}`: convert would overwrite what it reads")]
+    #[error("source and target are both `{}`: convert would overwrite what it reads", one_line(name))]
     SameFile {
         /// The location's name.
         name: String,
@@ -208,13 +274,13 @@ pub enum ParseError {
     #[error("no subcommand: write one of {}", crate::Subcommand::NAMES.join(", "))]
     NoSubcommand,
     /// The first argument is not a subcommand that is modelled.
-    #[error("`{name}` is not a subcommand: write one of {}", crate::Subcommand::NAMES.join(", "))]
+    #[error("`{}` is not a subcommand: write one of {}", one_line(name), crate::Subcommand::NAMES.join(", "))]
     UnknownSubcommand {
         /// The argument.
         name: String,
     },
     /// The subcommand has no such option.
-    #[error("`{subcommand}` has no option `{option}`")]
+    #[error("`{subcommand}` has no option `{}`", one_line(option))]
     UnknownOption {
         /// The subcommand.
         subcommand: &'static str,
@@ -224,7 +290,7 @@ pub enum ParseError {
         at: usize,
     },
     /// A long option is a prefix of more than one.
-    #[error("option `{option}` could be {}", candidates.join(" or "))]
+    #[error("option `{}` could be {}", one_line(option), candidates.join(" or "))]
     AmbiguousOption {
         /// The option as written.
         option: String,
@@ -234,7 +300,7 @@ pub enum ParseError {
         at: usize,
     },
     /// An option that takes a value ends the argument list.
-    #[error("option `{option}` needs a value")]
+    #[error("option `{}` needs a value", one_line(option))]
     MissingValue {
         /// The option as written.
         option: String,
@@ -242,7 +308,7 @@ pub enum ParseError {
         at: usize,
     },
     /// A long option that takes no value has one.
-    #[error("option `{option}` takes no value")]
+    #[error("option `{}` takes no value", one_line(option))]
     UnexpectedValue {
         /// The option as written.
         option: String,
@@ -270,4 +336,13 @@ pub enum ParseError {
     /// The combination is one that qemu-img always refuses.
     #[error(transparent)]
     Refused(#[from] Error),
+}
+
+/// A name as it stands in a message: whatever it holds, the message stays one line.
+fn one_line(name: impl AsRef<OsStr>) -> String {
+    let mut line = String::new();
+    for c in name.as_ref().to_string_lossy().chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }

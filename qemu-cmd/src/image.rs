@@ -32,6 +32,18 @@ pub struct Source {
     form: Option<SourceForm>,
 }
 
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        let rest = |source: &Self| (source.location.clone(), source.format, source.qcow2_key, source.form);
+        let keys = match (&self.key, &other.key) {
+            (Some(key), Some(other)) => key.same(other),
+            (None, None) => true,
+            _ => false,
+        };
+        keys && rest(self) == rest(other)
+    }
+}
+
 impl Source {
     /// An image of a known format.
     pub fn new(location: impl Into<Location>, format: Format) -> Self {
@@ -174,7 +186,12 @@ impl Source {
 
     fn json(&self, id: &SecretId) -> Result<String, Error> {
         let (driver, filename) = self.location.node()?;
-        let filename = filename.into_string().map_err(|name| Error::PathNotUtf8 { path: PathBuf::from(name) })?;
+        let refused = |name: OsString| Error::PathNotUtf8 { path: PathBuf::from(name) };
+        let filename = filename.into_string().map_err(refused)?;
+        // qemu's JSON parser takes no noncharacters, not even escaped.
+        if filename.chars().map(u32::from).any(|c| (0xfdd0..=0xfdef).contains(&c) || c & 0xfffe == 0xfffe) {
+            return Err(refused(filename.into()));
+        }
         let mut pairs = Vec::new();
         if let Some(format) = self.format {
             pairs.push(("driver", format.as_str().to_owned()));
@@ -199,11 +216,11 @@ pub(crate) enum Spelled {
 }
 
 /// The image that a convert writes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Target(pub(crate) TargetKind);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TargetKind {
     New { location: Location, image: NewImage },
     Existing(Source),
@@ -229,6 +246,11 @@ impl Target {
             TargetKind::Existing(image) => image.location(),
         }
     }
+}
+
+/// The plain name of a place that can only be given so.
+pub(crate) fn plain_name(location: &Location) -> Result<OsString, Error> {
+    location.plain_name()
 }
 
 /// A backing file: a place and the format of the image there, which is never probed.
@@ -266,5 +288,21 @@ impl Backing {
             return Err(Error::BackingNameTooLong { path: PathBuf::from(name), length });
         }
         Ok(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_node_is_what_qemu_takes_for_utf8() {
+        let spelled = |path: &str| Source::raw(path).form(SourceForm::Json).spelled(&SecretId::source()).map(drop);
+        for path in ["a", "é\u{fffd}", "\u{fdcf}\u{fdf0}", "\u{1f4be}"] {
+            assert_eq!(spelled(path), Ok(()), "{path:?}");
+        }
+        for path in ["\u{fdd0}", "\u{ffff}", "a\u{1fffe}"] {
+            assert!(matches!(spelled(path), Err(Error::PathNotUtf8 { .. })), "{path:?}");
+        }
     }
 }

@@ -32,6 +32,16 @@ impl KeyVal {
         self
     }
 
+    /// Appends a pair.
+    pub(crate) fn push(&mut self, key: impl Into<String>, value: impl Into<OsString>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    /// Removes every value of `key`.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.0.retain(|(other, _)| other != key);
+    }
+
     /// The value of `key`; the last one if it occurs more than once, as in qemu.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&OsStr> {
@@ -47,15 +57,23 @@ impl KeyVal {
     #[must_use]
     pub fn render(&self) -> OsString {
         let mut text = OsString::new();
-        for (index, (key, value)) in self.0.iter().enumerate() {
+        for (index, pair) in self.render_each().enumerate() {
             if index > 0 {
                 text.push(",");
             }
-            text.push(key);
-            text.push("=");
-            text.push(double_commas(value));
+            text.push(pair);
         }
         text
+    }
+
+    /// Each pair as one argument.
+    pub(crate) fn render_each(&self) -> impl Iterator<Item = OsString> {
+        self.0.iter().map(|(key, value)| {
+            let mut text = OsString::from(key);
+            text.push("=");
+            text.push(double_commas(value));
+            text
+        })
     }
 
     /// Reads a list. A piece without `=` is kept as a key with the value `on`, which is how qemu reads it;

@@ -51,13 +51,18 @@ mod os;
 mod rules;
 mod secret;
 mod size;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 mod subcommand;
 
 pub use cache::CacheMode;
 pub use command_line::{CommandLine, SecretObject, SecretValue};
 pub use encryption::{CipherAlg, CipherMode, HashAlg, IvgenAlg, Luks};
 pub use error::{Error, ParseError};
-pub use format::{Compat, CompressionType, Format, LuksImage, NewImage, Preallocation, Qcow2, Raw, RawPreallocation};
+pub use format::{
+    Compat, CompressionType, Format, LuksImage, NewImage, Parallels, Preallocation, Qcow, Qcow2, Qed, Raw,
+    RawPreallocation, Vdi, VhdSubformat, Vhdx, Vmdk, VmdkAdapter, VmdkSubformat, Vpc,
+};
 pub use image::{Backing, Source, SourceForm, Target};
 pub use invocation::{Arg, Invocation, OutputKind, shell_quote};
 pub use keyval::KeyVal;
@@ -65,4 +70,7 @@ pub use location::{Location, PROTOCOLS};
 pub use option_table::{OptionSpec, Subcommand};
 pub use secret::{Secret, SecretId};
 pub use size::ByteSize;
-pub use subcommand::{Convert, Create, Info};
+pub use subcommand::{
+    Amend, Bench, BenchAio, Bitmap, BitmapAction, Check, Commit, Compare, Convert, Create, Dd, Info, KeyslotChange,
+    Map, Measure, Qcow2Amend, Rebase, Repair, Resize, ResizeTo, Snapshot, SnapshotAction, SourceSnapshot,
+};

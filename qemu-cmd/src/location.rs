@@ -65,13 +65,7 @@ impl Location {
     /// names are none.
     pub fn protocol(name: impl Into<OsString>) -> Result<Self, Error> {
         let name = name.into();
-        let refused = || Error::NotAProtocol { name: name.to_string_lossy().into_owned() };
-        let text = name.to_string_lossy();
-        let (protocol, _) = text.split_once(':').ok_or_else(refused)?;
-        if !PROTOCOLS.contains(&protocol) || matches!(protocol, "json" | "file") || units(&name).contains(&0) {
-            return Err(refused());
-        }
-        drop(text);
+        check_protocol(&name)?;
         Ok(Self::Protocol(name))
     }
 
@@ -103,8 +97,18 @@ impl Location {
     /// `./` in front.
     pub(crate) fn plain_name(&self) -> Result<OsString, Error> {
         match self {
-            Self::Protocol(name) => Ok(name.clone()),
+            // Checked again: the variant can be built without `protocol`, of an option for example.
+            Self::Protocol(name) => check_protocol(name).map(|()| name.clone()),
             Self::File(path) | Self::HostDevice(path) => safe_path(path),
+        }
+    }
+
+    /// Whether both are the same place, as far as names tell: `a` and `./a` are.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let bare = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
+        match (self.path(), other.path()) {
+            (Some(path), Some(other)) => bare(path) == bare(other),
+            _ => self == other,
         }
     }
 
@@ -116,6 +120,17 @@ impl Location {
             Self::Protocol(name) => Err(Error::LocationHasNoNode { name: name.to_string_lossy().into_owned() }),
         }
     }
+}
+
+fn check_protocol(name: &OsStr) -> Result<(), Error> {
+    let text = name.to_string_lossy();
+    let protocol = text.split_once(':').map(|(protocol, _)| protocol).filter(|protocol| PROTOCOLS.contains(protocol));
+    match protocol {
+        None | Some("json" | "file") => {}
+        Some(_) if text.contains('\0') => {}
+        Some(_) => return Ok(()),
+    }
+    Err(Error::NotAProtocol { name: text.into_owned() })
 }
 
 fn safe_path(path: &Path) -> Result<OsString, Error> {
@@ -173,8 +188,9 @@ mod tests {
     #[test]
     fn protocols_are_named() {
         assert_eq!(Location::protocol("rbd:p/i").unwrap().plain_name().unwrap(), "rbd:p/i");
-        for bad in ["/a", "a", "file:a", "json:{}", "-f", "zzz:a", "nbd"] {
+        for bad in ["/a", "a", "file:a", "json:{}", "-f", "zzz:a", "nbd", "nbd:\0"] {
             assert!(Location::protocol(bad).is_err(), "{bad}");
+            assert!(Location::Protocol(bad.into()).plain_name().is_err(), "{bad}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Combinations that qemu-img always refuses or gets silently wrong, for the typed commands and for command
 //! lines that somebody wrote.
 
-use crate::{ByteSize, Error};
+use crate::{ByteSize, Error, Format};
 
 /// Whether compressed data can be written to such an image.
 pub(crate) fn check_compression(format: &str, encrypted: bool, preallocated: bool) -> Result<(), Error> {
@@ -15,6 +15,37 @@ pub(crate) fn check_compression(format: &str, encrypted: bool, preallocated: boo
         return Err(Error::CompressionWithPreallocation);
     }
     Ok(())
+}
+
+/// Whether such an image can have a backing file.
+pub(crate) fn check_backing(format: Format) -> Result<(), Error> {
+    match format {
+        Format::Qcow2 | Format::Qed | Format::Qcow | Format::Vmdk => Ok(()),
+        _ => Err(Error::BackingUnsupported { format: format.as_str() }),
+    }
+}
+
+pub(crate) fn check_power_of_two(
+    what: &'static str,
+    size: ByteSize,
+    min: ByteSize,
+    max: ByteSize,
+) -> Result<(), Error> {
+    if size.as_u64().is_power_of_two() && size >= min && size <= max {
+        return Ok(());
+    }
+    Err(Error::PowerOfTwo { what, size, min, max })
+}
+
+pub(crate) fn check_multiple(what: &'static str, size: ByteSize, unit: ByteSize, max: ByteSize) -> Result<(), Error> {
+    if size >= unit && size.as_u64().is_multiple_of(unit.as_u64()) && size <= max {
+        return Ok(());
+    }
+    Err(Error::Multiple { what, size, unit, max })
+}
+
+pub(crate) fn check_refcount_bits(bits: u8) -> Result<(), Error> {
+    if bits.is_power_of_two() && bits <= 64 { Ok(()) } else { Err(Error::RefcountBits { bits }) }
 }
 
 pub(crate) fn check_coroutines(coroutines: u8) -> Result<(), Error> {

@@ -43,6 +43,12 @@ impl Secret {
         Self(Arc::new(Zeroizing::new(bytes)))
     }
 
+    /// Whether both are the same secret, in a time that depends on their lengths only.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        let (a, b) = (self.expose(), other.expose());
+        a.len() == b.len() && a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+    }
+
     /// The passphrase itself, for whoever delivers it to the process.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -77,6 +83,11 @@ impl SecretId {
 
     pub(crate) fn source() -> Self {
         Self("sec0".to_owned())
+    }
+
+    /// The key of one of several sources.
+    pub(crate) fn source_number(index: usize) -> Self {
+        if index == 0 { Self::source() } else { Self(format!("sec0-{index}")) }
     }
 
     pub(crate) fn target() -> Self {

@@ -1,6 +1,8 @@
 //! Image formats, and what a new image of each is like.
 
 mod luks;
+pub(crate) mod options;
+mod others;
 mod qcow2;
 mod raw;
 
@@ -8,11 +10,12 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use luks::LuksImage;
+pub use others::{Parallels, Qcow, Qed, Vdi, VhdSubformat, Vhdx, Vmdk, VmdkAdapter, VmdkSubformat, Vpc};
 pub use qcow2::{Compat, CompressionType, Qcow2};
 pub use raw::{Raw, RawPreallocation};
 
 use crate::secret::SecretId;
-use crate::{ByteSize, Error, Secret};
+use crate::{ByteSize, Error, KeyVal, Secret};
 
 macro_rules! formats {
     ($($(#[$meta:meta])* $variant:ident = $text:literal,)+) => {
@@ -89,29 +92,17 @@ impl FromStr for Format {
     }
 }
 
-/// How much of a new image is allocated before any data is written (qemu's `preallocation` option).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Preallocation {
-    /// `off`: nothing. qemu's default.
-    Off,
-    /// `metadata`: the format's own tables.
-    Metadata,
-    /// `falloc`: all space, reserved with fallocate(2).
-    Falloc,
-    /// `full`: all space, by writing zeros.
-    Full,
-}
-
-impl Preallocation {
-    /// The name on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Metadata => "metadata",
-            Self::Falloc => "falloc",
-            Self::Full => "full",
-        }
+options::words! {
+    /// How much of a new image is allocated before any data is written (qemu's `preallocation` option).
+    Preallocation {
+        /// nothing. qemu's default.
+        Off = "off",
+        /// the format's own tables.
+        Metadata = "metadata",
+        /// all space, reserved with fallocate(2).
+        Falloc = "falloc",
+        /// all space, by writing zeros.
+        Full = "full",
     }
 }
 
@@ -119,7 +110,7 @@ impl Preallocation {
 ///
 /// Encryption belongs to the format's own options, so that an encrypted raw image cannot be written down:
 /// what is meant by it is a [`LuksImage`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum NewImage {
     /// A raw image.
@@ -128,34 +119,62 @@ pub enum NewImage {
     Qcow2(Qcow2),
     /// A LUKS volume.
     Luks(LuksImage),
+    /// A VMDK image.
+    Vmdk(Vmdk),
+    /// A VDI image.
+    Vdi(Vdi),
+    /// A VHD image.
+    Vpc(Vpc),
+    /// A VHDX image.
+    Vhdx(Vhdx),
+    /// A QED image.
+    Qed(Qed),
+    /// A Parallels image.
+    Parallels(Parallels),
+    /// A qcow image of version 1.
+    Qcow(Qcow),
 }
 
-impl From<Raw> for NewImage {
-    fn from(image: Raw) -> Self {
-        Self::Raw(image)
-    }
+macro_rules! new_image_from {
+    ($($variant:ident($type:ty)),+) => {
+        $(impl From<$type> for NewImage {
+            fn from(image: $type) -> Self {
+                Self::$variant(image)
+            }
+        })+
+    };
 }
 
-impl From<Qcow2> for NewImage {
-    fn from(image: Qcow2) -> Self {
-        Self::Qcow2(image)
-    }
-}
-
-impl From<LuksImage> for NewImage {
-    fn from(image: LuksImage) -> Self {
-        Self::Luks(image)
-    }
-}
+new_image_from!(
+    Raw(Raw),
+    Qcow2(Qcow2),
+    Luks(LuksImage),
+    Vmdk(Vmdk),
+    Vdi(Vdi),
+    Vpc(Vpc),
+    Vhdx(Vhdx),
+    Qed(Qed),
+    Parallels(Parallels),
+    Qcow(Qcow)
+);
 
 /// What a command needs to know of a new image's options.
+#[derive(Default)]
 pub(crate) struct CreateOptions {
-    /// `key=value` pairs, one `-o` each.
-    pub(crate) pairs: Vec<(String, String)>,
+    /// One `-o` each.
+    pub(crate) pairs: KeyVal,
     /// The key, under the id that `pairs` refer to.
     pub(crate) secret: Option<(SecretId, Secret)>,
     pub(crate) preallocation: Option<Preallocation>,
     pub(crate) extended_l2: bool,
+    pub(crate) data_file: bool,
+    pub(crate) stream_optimized: bool,
+}
+
+impl CreateOptions {
+    fn of(pairs: KeyVal) -> Self {
+        Self { pairs, ..Self::default() }
+    }
 }
 
 impl NewImage {
@@ -166,22 +185,39 @@ impl NewImage {
             Self::Raw(_) => Format::Raw,
             Self::Qcow2(_) => Format::Qcow2,
             Self::Luks(_) => Format::Luks,
+            Self::Vmdk(_) => Format::Vmdk,
+            Self::Vdi(_) => Format::Vdi,
+            Self::Vpc(_) => Format::Vpc,
+            Self::Vhdx(_) => Format::Vhdx,
+            Self::Qed(_) => Format::Qed,
+            Self::Parallels(_) => Format::Parallels,
+            Self::Qcow(_) => Format::Qcow,
         }
     }
 
     pub(crate) fn options(&self) -> Result<CreateOptions, Error> {
         match self {
-            Self::Raw(image) => Ok(image.options()),
+            Self::Raw(image) => image.options(),
             Self::Qcow2(image) => image.options(),
             Self::Luks(image) => image.options(),
+            Self::Vmdk(image) => image.options(),
+            Self::Vdi(image) => image.options(),
+            Self::Vpc(image) => image.options(),
+            Self::Vhdx(image) => image.options(),
+            Self::Qed(image) => image.options(),
+            Self::Parallels(image) => image.options(),
+            Self::Qcow(image) => image.options(),
         }
     }
 
     pub(crate) fn check_size(&self, size: ByteSize) -> Result<(), Error> {
         // What qemu's block layer can address: i64::MAX rounded down to its largest request alignment.
         const BLOCK_LAYER_MAX: ByteSize = ByteSize::bytes(0x7fff_ffff_c000_0000);
-        if let Self::Qcow2(image) = self {
-            image.check_size(size)?;
+        match self {
+            Self::Qcow2(image) => image.check_size(size)?,
+            Self::Vpc(image) => image.check_size(size)?,
+            Self::Qcow(image) => image.check_size(size)?,
+            _ => {}
         }
         if size > BLOCK_LAYER_MAX {
             return Err(Error::SizeTooLarge { size, max: BLOCK_LAYER_MAX });

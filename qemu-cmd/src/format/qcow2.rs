@@ -1,111 +1,70 @@
+use super::options::{options, words};
 use super::{CreateOptions, Preallocation};
 use crate::secret::SecretId;
-use crate::{ByteSize, Error, Luks, rules};
+use crate::{ByteSize, Error, KeyVal, Luks, rules};
 
-/// The version of a new qcow2 image (`compat`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Compat {
-    /// `0.10`: version 2, for software from before 2012.
-    V0_10,
-    /// `1.1`: version 3. qemu's default.
-    V1_1,
+words! {
+    /// The version of a new qcow2 image (`compat`).
+    Compat {
+        /// version 2, for software from before 2012.
+        V0_10 = "0.10" | "v2",
+        /// version 3. qemu's default.
+        V1_1 = "1.1" | "v3",
+    }
 }
 
-/// How compressed clusters of a new qcow2 image are compressed (`compression_type`, since 5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CompressionType {
-    /// `zlib`, qemu's default.
-    Zlib,
-    /// `zstd`: faster; needs `compat=1.1`, and qemu 5.1 to read.
-    Zstd,
+words! {
+    /// How compressed clusters of a new qcow2 image are compressed (`compression_type`, since 5.1).
+    CompressionType {
+        /// qemu's default.
+        Zlib = "zlib",
+        /// faster; needs `compat=1.1`, and qemu 5.1 to read.
+        Zstd = "zstd",
+    }
 }
 
-/// A new qcow2 image.
-///
-/// Options that are not given are left to qemu-img, whose defaults are named here.
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct Qcow2 {
-    encryption: Option<Luks>,
-    compat: Option<Compat>,
-    cluster_size: Option<ByteSize>,
-    preallocation: Option<Preallocation>,
-    lazy_refcounts: Option<bool>,
-    refcount_bits: Option<u8>,
-    extended_l2: Option<bool>,
-    compression_type: Option<CompressionType>,
+options! {
+    /// A new qcow2 image.
+    ///
+    /// Options that are not given are left to qemu-img, whose defaults are named here.
+    Qcow2 with {
+        /// Encrypts the data with LUKS. Default: none.
+        #[doc(alias = "encrypt.format")]
+        encryption: Luks,
+    } {
+        /// The version. Default: `1.1`.
+        compat: Compat = "compat",
+        /// The cluster size: a power of two from 512 bytes to 2 MiB. Default: 64 KiB.
+        cluster_size: ByteSize = "cluster_size",
+        /// How much to allocate in advance. Default: `off`.
+        preallocation: Preallocation = "preallocation",
+        /// Whether refcount updates are postponed. Default: off. Needs `compat=1.1`.
+        lazy_refcounts: bool = "lazy_refcounts",
+        /// The width of a refcount in bits: a power of two up to 64. Default: 16; others need `compat=1.1`.
+        refcount_bits: u8 = "refcount_bits",
+        /// Whether L2 entries are extended with subclusters (since 5.2). Default: off. Needs `compat=1.1` and
+        /// clusters of at least 16 KiB.
+        extended_l2: bool = "extended_l2",
+        /// How compressed clusters are compressed. Default: `zlib`.
+        compression_type: CompressionType = "compression_type",
+        /// A file of its own for the data, which is made anew. The image stores the name as it is given; a relative
+        /// one is relative to the image. Needs `compat=1.1`, and excludes compression.
+        data_file: String as &str = "data_file",
+        /// Whether the data file stays readable as a raw image. Default: off. Needs a data file.
+        data_file_raw: bool = "data_file_raw",
+        /// Whether the data file exists already and is not overwritten (11.0). Default: off. Needs a data file.
+        keep_data_file: bool = "keep_data_file",
+        /// Whether copy-on-write is switched off for the file, on btrfs. Default: no.
+        nocow: bool = "nocow",
+        /// By how much the file system extends the file, on XFS and the like; 0 leaves it to the file system.
+        /// Default: 1 MiB.
+        extent_size_hint: ByteSize = "extent_size_hint",
+    }
 }
 
 impl Qcow2 {
-    /// A qcow2 image with no options given.
-    pub const fn new() -> Self {
-        Self {
-            encryption: None,
-            compat: None,
-            cluster_size: None,
-            preallocation: None,
-            lazy_refcounts: None,
-            refcount_bits: None,
-            extended_l2: None,
-            compression_type: None,
-        }
-    }
-
-    /// Encrypts the data with LUKS. Default: none.
-    #[doc(alias = "encrypt.format")]
-    pub fn encryption(mut self, luks: Luks) -> Self {
-        self.encryption = Some(luks);
-        self
-    }
-
-    /// The version. Default: `1.1`.
-    pub const fn compat(mut self, compat: Compat) -> Self {
-        self.compat = Some(compat);
-        self
-    }
-
-    /// The cluster size: a power of two from 512 bytes to 2 MiB. Default: 64 KiB.
-    pub const fn cluster_size(mut self, size: ByteSize) -> Self {
-        self.cluster_size = Some(size);
-        self
-    }
-
-    /// How much to allocate in advance. Default: `off`.
-    pub const fn preallocation(mut self, preallocation: Preallocation) -> Self {
-        self.preallocation = Some(preallocation);
-        self
-    }
-
-    /// Whether refcount updates are postponed. Default: off. Needs `compat=1.1`.
-    pub const fn lazy_refcounts(mut self, on: bool) -> Self {
-        self.lazy_refcounts = Some(on);
-        self
-    }
-
-    /// The width of a refcount in bits: a power of two up to 64. Default: 16; others need `compat=1.1`.
-    pub const fn refcount_bits(mut self, bits: u8) -> Self {
-        self.refcount_bits = Some(bits);
-        self
-    }
-
-    /// Whether L2 entries are extended with subclusters (since 5.2). Default: off. Needs `compat=1.1` and
-    /// clusters of at least 16 KiB.
-    pub const fn extended_l2(mut self, on: bool) -> Self {
-        self.extended_l2 = Some(on);
-        self
-    }
-
-    /// How compressed clusters are compressed. Default: `zlib`.
-    pub const fn compression_type(mut self, compression: CompressionType) -> Self {
-        self.compression_type = Some(compression);
-        self
-    }
-
-    const fn clusters(&self) -> ByteSize {
-        match self.cluster_size {
-            Some(size) => size,
-            None => ByteSize::kib(64),
-        }
+    fn clusters(&self) -> ByteSize {
+        self.cluster_size.unwrap_or(ByteSize::kib(64))
     }
 
     fn has_extended_l2(&self) -> bool {
@@ -114,55 +73,40 @@ impl Qcow2 {
 
     pub(super) fn options(&self) -> Result<CreateOptions, Error> {
         self.check()?;
-        let mut pairs = Vec::new();
-        let mut push = |key: &str, value: String| pairs.push((key.to_owned(), value));
-        let on_off = |on: bool| if on { "on" } else { "off" }.to_owned();
+        let mut pairs = KeyVal::new();
         let mut secret = None;
         if let Some(luks) = &self.encryption {
             let id = SecretId::target();
-            push("encrypt.key-secret", id.to_string());
-            push("encrypt.format", "luks".to_owned());
+            pairs.push("encrypt.key-secret", id.as_str());
+            pairs.push("encrypt.format", "luks");
             for (key, value) in luks.options()? {
-                push(&format!("encrypt.{key}"), value);
+                pairs.push(format!("encrypt.{key}"), value);
             }
             secret = Some((id, luks.passphrase().clone()));
         }
-        if let Some(compat) = self.compat {
-            push("compat", if compat == Compat::V0_10 { "0.10" } else { "1.1" }.to_owned());
+        for (key, value) in self.pairs()?.iter() {
+            pairs.push(key, value);
         }
-        if let Some(size) = self.cluster_size {
-            push("cluster_size", size.to_string());
-        }
-        if let Some(mode) = self.preallocation {
-            push("preallocation", mode.as_str().to_owned());
-        }
-        if let Some(on) = self.lazy_refcounts {
-            push("lazy_refcounts", on_off(on));
-        }
-        if let Some(bits) = self.refcount_bits {
-            push("refcount_bits", bits.to_string());
-        }
-        if let Some(on) = self.extended_l2 {
-            push("extended_l2", on_off(on));
-        }
-        if let Some(compression) = self.compression_type {
-            push("compression_type", if compression == CompressionType::Zstd { "zstd" } else { "zlib" }.to_owned());
-        }
-        Ok(CreateOptions { pairs, secret, preallocation: self.preallocation, extended_l2: self.has_extended_l2() })
+        Ok(CreateOptions {
+            secret,
+            preallocation: self.preallocation,
+            extended_l2: self.has_extended_l2(),
+            data_file: self.data_file.is_some(),
+            ..CreateOptions::of(pairs)
+        })
     }
 
     fn check(&self) -> Result<(), Error> {
         let clusters = self.clusters();
-        if !clusters.as_u64().is_power_of_two() || clusters < ByteSize::bytes(512) || clusters > ByteSize::mib(2) {
-            return Err(Error::ClusterSize { size: clusters });
-        }
+        rules::check_power_of_two("qcow2 cluster size", clusters, ByteSize::bytes(512), ByteSize::mib(2))?;
         if self.has_extended_l2() && clusters < ByteSize::kib(16) {
             return Err(Error::ExtendedL2Clusters { size: clusters });
         }
-        if let Some(bits) = self.refcount_bits
-            && (!bits.is_power_of_two() || bits > 64)
-        {
-            return Err(Error::RefcountBits { bits });
+        if let Some(bits) = self.refcount_bits {
+            rules::check_refcount_bits(bits)?;
+        }
+        if self.data_file.is_none() && (self.data_file_raw == Some(true) || self.keep_data_file == Some(true)) {
+            return Err(Error::DataFileMissing);
         }
         if self.compat == Some(Compat::V0_10) {
             let needs_v3 = [
@@ -170,6 +114,7 @@ impl Qcow2 {
                 ("refcount_bits", self.refcount_bits.is_some_and(|bits| bits != 16)),
                 ("extended_l2", self.has_extended_l2()),
                 ("compression_type", self.compression_type == Some(CompressionType::Zstd)),
+                ("data_file", self.data_file.is_some()),
             ];
             if let Some((option, _)) = needs_v3.into_iter().find(|(_, given)| *given) {
                 return Err(Error::NeedsCompat11 { option });

@@ -1,21 +1,17 @@
+use super::options::{options, words};
 use super::{CreateOptions, Preallocation};
+use crate::{ByteSize, Error};
 
-/// A new raw image, which has no encryption (see [`LuksImage`](crate::LuksImage)), compression or backing file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Raw {
-    preallocation: Option<RawPreallocation>,
-}
-
-/// How much of a new raw image is allocated before any data is written: there is no metadata to allocate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RawPreallocation {
-    /// `off`: nothing. qemu's default.
-    Off,
-    /// `falloc`: all space, reserved with fallocate(2).
-    Falloc,
-    /// `full`: all space, by writing zeros.
-    Full,
+words! {
+    /// How much of a new raw image is allocated before any data is written: there is no metadata to allocate.
+    RawPreallocation {
+        /// nothing. qemu's default.
+        Off = "off",
+        /// all space, reserved with fallocate(2).
+        Falloc = "falloc",
+        /// all space, by writing zeros.
+        Full = "full",
+    }
 }
 
 impl From<RawPreallocation> for Preallocation {
@@ -28,21 +24,25 @@ impl From<RawPreallocation> for Preallocation {
     }
 }
 
+options! {
+    /// A new raw image, which has no encryption (see [`LuksImage`](crate::LuksImage)), compression or backing
+    /// file.
+    Raw {
+        /// How much to allocate in advance. Default: `off`.
+        preallocation: RawPreallocation = "preallocation",
+        /// Whether copy-on-write is switched off for the file, on btrfs. Default: no.
+        nocow: bool = "nocow",
+        /// By how much the file system extends the file, on XFS and the like; 0 leaves it to the file system.
+        /// Default: 1 MiB.
+        extent_size_hint: ByteSize = "extent_size_hint",
+    }
+}
+
 impl Raw {
-    /// A raw image with no options given.
-    pub const fn new() -> Self {
-        Self { preallocation: None }
-    }
-
-    /// How much to allocate in advance. Default: `off`.
-    pub const fn preallocation(mut self, preallocation: RawPreallocation) -> Self {
-        self.preallocation = Some(preallocation);
-        self
-    }
-
-    pub(super) fn options(&self) -> CreateOptions {
-        let preallocation = self.preallocation.map(Preallocation::from);
-        let pairs = preallocation.iter().map(|mode| ("preallocation".to_owned(), mode.as_str().to_owned())).collect();
-        CreateOptions { pairs, secret: None, preallocation, extended_l2: false }
+    pub(super) fn options(&self) -> Result<CreateOptions, Error> {
+        Ok(CreateOptions {
+            preallocation: self.preallocation.map(Preallocation::from),
+            ..CreateOptions::of(self.pairs()?)
+        })
     }
 }

@@ -1,9 +1,28 @@
+use super::{push_create_options, setters};
 use crate::format::{CreateOptions, Preallocation};
-use crate::image::{Spelled, TargetKind};
+use crate::image::{Spelled, TargetKind, plain_name};
 use crate::secret::SecretId;
-use crate::{ByteSize, CacheMode, Error, Format, Invocation, Source, Target, rules};
+use crate::{Backing, ByteSize, CacheMode, Error, Format, Invocation, KeyVal, Source, Target, rules};
 
-use super::push_create_options;
+/// An internal snapshot of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SourceSnapshot {
+    /// The one of this name.
+    Name(String),
+    /// The one of this id.
+    Id(String),
+}
+
+impl SourceSnapshot {
+    pub(crate) fn render(&self) -> std::ffi::OsString {
+        let (key, value) = match self {
+            Self::Name(name) => ("snapshot.name", name),
+            Self::Id(id) => ("snapshot.id", id),
+        };
+        KeyVal::new().with(key, value).render()
+    }
+}
 
 /// `qemu-img convert`: copies the guest's content of one image into another.
 ///
@@ -19,14 +38,23 @@ use super::push_create_options;
 /// # Ok::<(), qemu_cmd::Error>(())
 /// ```
 ///
-/// The order of the arguments is fixed: `-t`, `-n`, `-O`, `-f`, `-c`, `-T`, `-S`, `-m`, `-W`, `-U`, `-p`, `-q`,
-/// the source's key and `--image-opts`, the target's key and `-o` options (or `--target-image-opts`), source,
-/// target. Source: qemu-img(1), `convert`.
-#[derive(Clone, Debug)]
+/// The order of the arguments is fixed: `-t`, `-n`, `-O`, `-f`, `-c`, `-T`, `-S`, `-m`, `-r`, `-l`, `-W`, `-C`,
+/// `--target-is-zero`, `--bitmaps`, `--skip-broken-bitmaps`, `--salvage`, `-U`, `-p`, `-q`, the source's key, `--image-opts` and the source if it is a node, the target's key and `-o` options (or
+/// `--target-image-opts`), the source if it is not a node, target. Source: qemu-img(1), `convert`.
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Convert {
     source: Source,
+    more_sources: Vec<Source>,
     target: Target,
+    backing: Option<Backing>,
+    snapshot: Option<SourceSnapshot>,
+    target_is_zero: bool,
+    bitmaps: bool,
+    skip_broken_bitmaps: bool,
+    salvage: bool,
+    copy_offload: bool,
+    rate: Option<ByteSize>,
     compress: bool,
     target_cache: Option<CacheMode>,
     source_cache: Option<CacheMode>,
@@ -40,10 +68,19 @@ pub struct Convert {
 
 impl Convert {
     /// Converts `source` to `target`.
-    pub const fn new(source: Source, target: Target) -> Self {
+    pub fn new(source: Source, target: Target) -> Self {
         Self {
             source,
+            more_sources: Vec::new(),
             target,
+            backing: None,
+            snapshot: None,
+            target_is_zero: false,
+            bitmaps: false,
+            skip_broken_bitmaps: false,
+            salvage: false,
+            copy_offload: false,
+            rate: None,
             compress: false,
             target_cache: None,
             source_cache: None,
@@ -56,76 +93,89 @@ impl Convert {
         }
     }
 
-    /// Compresses the data. Default: no. Only an unencrypted, not preallocated qcow2 target can be compressed.
-    #[doc(alias = "-c")]
-    pub const fn compress(mut self, on: bool) -> Self {
-        self.compress = on;
+    /// Puts the content of another image behind what there is already. All are written in the same way: if one
+    /// needs a node, all are nodes.
+    pub fn and_source(mut self, source: Source) -> Self {
+        self.more_sources.push(source);
         self
     }
 
-    /// The cache mode of the target. Default: absent, which is qemu-img's `unsafe`: it returns before the data
-    /// is on disk. The client of the crate `qemu-exec` never leaves it absent.
-    #[doc(alias = "-t")]
-    pub const fn target_cache(mut self, mode: CacheMode) -> Self {
-        self.target_cache = Some(mode);
+    /// Reads an internal snapshot of the source instead of its current state. Default: absent.
+    #[doc(alias = "-l")]
+    pub fn snapshot(mut self, snapshot: SourceSnapshot) -> Self {
+        self.snapshot = Some(snapshot);
         self
     }
 
-    /// The cache mode of the source. Default: absent, which is `writeback`.
-    #[doc(alias = "-T")]
-    pub const fn source_cache(mut self, mode: CacheMode) -> Self {
-        self.source_cache = Some(mode);
+    /// Gives the new image a backing file, **which must hold the same data** where the copy leaves something out.
+    /// Default: absent.
+    #[doc(alias = "-B")]
+    pub fn backing(mut self, backing: Backing) -> Self {
+        self.backing = Some(backing);
         self
     }
 
-    /// How many consecutive zero bytes become a hole: a multiple of 512 up to 16 MiB; 0 allocates everything.
-    /// Default: absent, which is 4 KiB.
-    #[doc(alias = "-S")]
-    pub const fn sparse_size(mut self, size: ByteSize) -> Self {
-        self.sparse_size = Some(size);
-        self
+    setters! {
+        /// Compresses the data. Default: no. Only an unencrypted, not preallocated qcow2 target, a qcow one or a
+        /// stream-optimized VMDK one can be compressed.
+        #[doc(alias = "-c")]
+        flag compress;
+        /// The cache mode of the target. Default: absent, which is qemu-img's `unsafe`: it returns before the data
+        /// is on disk. The client of the crate `qemu-exec` never leaves it absent.
+        #[doc(alias = "-t")]
+        option target_cache: CacheMode;
+        /// The cache mode of the source. Default: absent, which is `writeback`.
+        #[doc(alias = "-T")]
+        option source_cache: CacheMode;
+        /// How many consecutive zero bytes become a hole: a multiple of 512 up to 16 MiB; 0 allocates everything.
+        /// Default: absent, which is 4 KiB.
+        #[doc(alias = "-S")]
+        option sparse_size: ByteSize;
+        /// The number of coroutines that copy, 1 to 16. Default: absent, which is 8.
+        #[doc(alias = "-m")]
+        option coroutines: u8;
+        /// How many bytes a second at most. Default: absent, which is as fast as it goes.
+        #[doc(alias = "-r")]
+        option rate: ByteSize;
+        /// Whether data may be written out of order. Default: no. Faster for compressed and preallocated targets;
+        /// the layout of the target is then not the same every time.
+        #[doc(alias = "-W")]
+        flag out_of_order;
+        /// Lets the storage copy, where it can. Default: no. Excludes compression, a sparse size and salvage.
+        #[doc(alias = "-C")]
+        flag copy_offload;
+        /// **Promises** that the existing target reads as zeros, so that none are written. Default: no.
+        #[doc(alias = "--target-is-zero")]
+        flag target_is_zero;
+        /// Copies the persistent bitmaps, from qcow2 to qcow2. Default: no.
+        #[doc(alias = "--bitmaps")]
+        flag bitmaps;
+        /// Leaves out bitmaps that are inconsistent (6.1); with [`bitmaps`](Self::bitmaps). Default: no.
+        #[doc(alias = "--skip-broken-bitmaps")]
+        flag skip_broken_bitmaps;
+        /// Goes on after errors in reading, **with zeros where data was**. Default: no.
+        #[doc(alias = "--salvage")]
+        flag salvage;
+        /// Reads the source even while another process may write it; the copy may then be inconsistent.
+        /// Default: no.
+        #[doc(alias = "-U")]
+        flag force_share;
+        /// Prints progress on standard output. Default: no.
+        #[doc(alias = "-p")]
+        flag progress;
+        /// Prints nothing but errors. Default: no. Wins over [`progress`](Self::progress).
+        #[doc(alias = "-q")]
+        flag quiet;
     }
 
-    /// The number of coroutines that copy, 1 to 16. Default: absent, which is 8.
-    #[doc(alias = "-m")]
-    pub const fn coroutines(mut self, coroutines: u8) -> Self {
-        self.coroutines = Some(coroutines);
-        self
-    }
-
-    /// Whether data may be written out of order. Default: no. Faster for compressed and preallocated targets;
-    /// the layout of the target is then not the same every time.
-    #[doc(alias = "-W")]
-    pub const fn out_of_order(mut self, on: bool) -> Self {
-        self.out_of_order = on;
-        self
-    }
-
-    /// Reads the source even while another process may write it; the copy may then be inconsistent.
-    /// Default: no.
-    #[doc(alias = "-U")]
-    pub const fn force_share(mut self, on: bool) -> Self {
-        self.force_share = on;
-        self
-    }
-
-    /// Prints progress on standard output. Default: no.
-    #[doc(alias = "-p")]
-    pub const fn progress(mut self, on: bool) -> Self {
-        self.progress = on;
-        self
-    }
-
-    /// Prints nothing but errors. Default: no. Wins over [`progress`](Self::progress).
-    #[doc(alias = "-q")]
-    pub const fn quiet(mut self, on: bool) -> Self {
-        self.quiet = on;
-        self
-    }
-
-    /// The source.
+    /// The source, or the first of several.
     pub const fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// The sources in order.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(&self.source).chain(&self.more_sources)
     }
 
     /// The target.
@@ -144,45 +194,35 @@ impl Convert {
     /// # Errors
     /// What qemu-img would always reject or get silently wrong: see [`Error`].
     pub fn invocation(&self) -> Result<Invocation, Error> {
-        self.source.check_openable()?;
-        if self.source.location() == self.target.location() {
-            return Err(Error::SameFile { name: self.source.name() });
-        }
-        if let Some(coroutines) = self.coroutines {
-            rules::check_coroutines(coroutines)?;
-        }
-        if let Some(size) = self.sparse_size {
-            rules::check_sparse_size(size)?;
-        }
+        self.check()?;
         let options = self.check_target()?;
-        let source = self.source.spelled(&SecretId::source())?;
+        let (sources, as_nodes) = self.spell_sources()?;
 
         let mut out = Invocation::new("convert");
         if let Some(mode) = self.target_cache {
             out.option("-t", mode.as_str());
         }
         let target_opts = self.push_target_format(&mut out)?;
-        if let (Some(format), Spelled::Plain(_)) = (self.source.format(), &source) {
+        if let (Some(Spelled::Plain(_)), Some(format)) = (sources.first(), self.source.format()) {
             out.option("-f", format.as_str());
         }
         out.flag(self.compress, "-c");
-        if let Some(mode) = self.source_cache {
-            out.option("-T", mode.as_str());
+        self.push_options(&mut out);
+        for (index, source) in self.sources().enumerate() {
+            if let Some(secret) = source.secret() {
+                out.object(SecretId::source_number(index), secret.clone());
+            }
+            out.reads_from(source.location().clone());
         }
-        if let Some(size) = self.sparse_size {
-            out.option("-S", size.to_string());
+        out.flag(as_nodes, "--image-opts");
+        // The reference puts a node here, before the target's options, and a plain name after them.
+        let mut names = Vec::new();
+        for source in sources {
+            match source {
+                Spelled::ImageOpts(node) => out.arg(node),
+                Spelled::Plain(name) | Spelled::Json(name) => names.push(name),
+            }
         }
-        if let Some(coroutines) = self.coroutines {
-            out.option("-m", coroutines.to_string());
-        }
-        out.flag(self.out_of_order, "-W");
-        out.flag(self.force_share, "-U");
-        out.flag(self.progress, "-p");
-        out.flag(self.quiet, "-q");
-        if let Some(secret) = self.source.secret() {
-            out.object(SecretId::source(), secret.clone());
-        }
-        out.flag(matches!(source, Spelled::ImageOpts(_)), "--image-opts");
         match (&self.target.0, options) {
             (TargetKind::New { .. }, Some(options)) => push_create_options(&mut out, options),
             (TargetKind::Existing(image), _) => {
@@ -193,16 +233,75 @@ impl Convert {
             }
             _ => {}
         }
-        match source {
-            Spelled::Plain(name) | Spelled::ImageOpts(name) | Spelled::Json(name) => out.arg(name),
+        self.push_backing(&mut out)?;
+        for name in names {
+            out.arg(name);
         }
         match target_opts {
             Some(opts) => out.arg(opts),
-            None => out.arg(self.target.location().plain_name()?),
+            None => out.arg(plain_name(self.target.location())?),
         }
-        out.reads_from(self.source.location().clone());
         out.writes_to(self.target.location().clone());
         Ok(out)
+    }
+
+    /// The options that need nothing else to be known.
+    fn push_options(&self, out: &mut Invocation) {
+        if let Some(mode) = self.source_cache {
+            out.option("-T", mode.as_str());
+        }
+        if let Some(size) = self.sparse_size {
+            out.option("-S", size.to_string());
+        }
+        if let Some(coroutines) = self.coroutines {
+            out.option("-m", coroutines.to_string());
+        }
+        if let Some(rate) = self.rate {
+            out.option("-r", rate.to_string());
+        }
+        if let Some(snapshot) = &self.snapshot {
+            out.option("-l", snapshot.render());
+        }
+        for (on, flag) in [
+            (self.out_of_order, "-W"),
+            (self.copy_offload, "-C"),
+            (self.target_is_zero, "--target-is-zero"),
+            (self.bitmaps, "--bitmaps"),
+            (self.skip_broken_bitmaps, "--skip-broken-bitmaps"),
+            (self.salvage, "--salvage"),
+            (self.force_share, "-U"),
+            (self.progress, "-p"),
+            (self.quiet, "-q"),
+        ] {
+            out.flag(on, flag);
+        }
+    }
+
+    /// Qemu 5.2 has no `-F` here, and the create options say the same in every version.
+    fn push_backing(&self, out: &mut Invocation) -> Result<(), Error> {
+        if let Some(backing) = &self.backing {
+            let pairs =
+                KeyVal::new().with("backing_file", backing.name()?).with("backing_fmt", backing.format().as_str());
+            for pair in pairs.render_each() {
+                out.option("-o", pair);
+            }
+            out.reads_from(backing.location().clone());
+        }
+        Ok(())
+    }
+
+    /// The sources as they stand on the command line, and whether all are nodes for `--image-opts`.
+    fn spell_sources(&self) -> Result<(Vec<Spelled>, bool), Error> {
+        let ids = || self.sources().enumerate().map(|(index, source)| (source, SecretId::source_number(index)));
+        let spelled = ids().map(|(source, id)| source.spelled(&id)).collect::<Result<Vec<_>, _>>()?;
+        // `-f` and `--image-opts` are for all of them.
+        let mixed = self.more_sources.iter().any(|source| source.format() != self.source.format());
+        let some_nodes = spelled.iter().any(|source| matches!(source, Spelled::ImageOpts(_)));
+        if !some_nodes && !mixed {
+            return Ok((spelled, false));
+        }
+        let nodes = ids().map(|(source, id)| Ok(Spelled::ImageOpts(source.image_opts(&id)?.render())));
+        Ok((nodes.collect::<Result<_, Error>>()?, true))
     }
 
     /// `-n` and `-O`, or the node of an existing target.
@@ -220,6 +319,36 @@ impl Convert {
         Ok(None)
     }
 
+    fn check(&self) -> Result<(), Error> {
+        for source in self.sources() {
+            source.check_openable()?;
+            if source.location().is_same(self.target.location()) {
+                return Err(Error::SameFile { name: source.name() });
+            }
+        }
+        if let Some(coroutines) = self.coroutines {
+            rules::check_coroutines(coroutines)?;
+        }
+        if let Some(size) = self.sparse_size {
+            rules::check_sparse_size(size)?;
+        }
+        let refuse = |wrong: bool, reason| if wrong { Err(Error::Options(reason)) } else { Ok(()) };
+        let several = !self.more_sources.is_empty();
+        let existing = matches!(self.target.0, TargetKind::Existing(_));
+        let storage_copies =
+            "the storage can only copy as it is: copy_offload excludes compression, a sparse size and salvage";
+        refuse(self.copy_offload && (self.compress || self.sparse_size.is_some() || self.salvage), storage_copies)?;
+        refuse(several && self.snapshot.is_some(), "a snapshot is one of one source: give one source")?;
+        refuse(several && self.bitmaps, "bitmaps are copied from one source: give one source")?;
+        refuse(several && self.backing.is_some(), "an image with a backing file has one source: give one source")?;
+        refuse(
+            self.target_is_zero && !existing,
+            "target_is_zero is for an existing target: a new one is known to be zero",
+        )?;
+        refuse(existing && self.backing.is_some(), "an existing target keeps its backing file: drop the backing")?;
+        refuse(self.skip_broken_bitmaps && !self.bitmaps, "skip_broken_bitmaps needs bitmaps")
+    }
+
     fn check_target(&self) -> Result<Option<CreateOptions>, Error> {
         let (format, encrypted, options) = match &self.target.0 {
             TargetKind::New { image, .. } => {
@@ -234,12 +363,22 @@ impl Convert {
                 (format, image.secret().is_some(), None)
             }
         };
+        if self.backing.is_some() {
+            rules::check_backing(format)?;
+        }
         if self.compress {
-            let preallocation = options.as_ref().and_then(|options| options.preallocation);
-            let preallocated = preallocation.is_some_and(|mode| mode != Preallocation::Off);
             // LUKS first: its reason is the format, as qemu-img says too.
             let encrypted = encrypted && format != Format::Luks;
+            let given = options.as_ref();
+            let preallocated =
+                given.and_then(|options| options.preallocation).is_some_and(|mode| mode != Preallocation::Off);
             rules::check_compression(format.as_str(), encrypted, preallocated)?;
+            if format == Format::Vmdk && given.is_some_and(|options| !options.stream_optimized) {
+                return Err(Error::Options("only a stream-optimized vmdk is compressed: choose that subformat"));
+            }
+            if given.is_some_and(|options| options.data_file) {
+                return Err(Error::Options("an image with a data file cannot be compressed: drop one of the two"));
+            }
         }
         Ok(options)
     }

@@ -1,7 +1,8 @@
 use crate::format::Preallocation;
-use crate::{Backing, ByteSize, Error, Invocation, Location, NewImage, Qcow2};
+use crate::{Backing, ByteSize, Error, Format, Invocation, Location, NewImage, rules};
 
 use super::push_create_options;
+use crate::image::plain_name;
 
 /// `qemu-img create`: makes an image.
 ///
@@ -20,7 +21,7 @@ use super::push_create_options;
 ///
 /// The order of the arguments is fixed: `-f`, `-q`, the key and `-o` options, `-b` and `-F`, `-u`, file, size.
 /// Source: qemu-img(1), `create`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Create {
     location: Location,
@@ -47,7 +48,7 @@ impl Create {
     /// An image that holds the differences to `backing`, and takes its virtual size from there unless
     /// [`size`](Self::size) says otherwise.
     #[doc(alias = "-b")]
-    pub fn overlay(location: impl Into<Location>, image: Qcow2, backing: Backing) -> Self {
+    pub fn overlay(location: impl Into<Location>, image: impl Into<NewImage>, backing: Backing) -> Self {
         Self {
             location: location.into(),
             image: image.into(),
@@ -90,6 +91,12 @@ impl Create {
         if self.size.is_none() && (self.backing.is_none() || self.backing_unchecked) {
             return Err(Error::SizeMissing);
         }
+        if let Some(backing) = &self.backing {
+            rules::check_backing(self.image.format())?;
+            if self.image.format() == Format::Vmdk && backing.format() != Format::Vmdk && !self.backing_unchecked {
+                return Err(Error::Options("the backing file of a vmdk image must be one too"));
+            }
+        }
         let preallocated = options.preallocation.is_some_and(|mode| mode != Preallocation::Off);
         if self.backing.is_some() && preallocated && !options.extended_l2 {
             return Err(Error::PreallocationWithBacking);
@@ -106,7 +113,7 @@ impl Create {
             }
         }
         out.flag(self.backing_unchecked, "-u");
-        out.arg(self.location.plain_name()?);
+        out.arg(plain_name(&self.location)?);
         if let Some(size) = self.size {
             out.arg(size.to_string());
         }

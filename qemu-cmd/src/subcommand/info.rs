@@ -1,7 +1,7 @@
 use crate::image::Spelled;
 use crate::invocation::OutputKind;
 use crate::secret::SecretId;
-use crate::{Error, Invocation, Source};
+use crate::{CacheMode, Error, Invocation, Source};
 
 /// `qemu-img info`: what an image is, as JSON.
 ///
@@ -18,19 +18,21 @@ use crate::{Error, Invocation, Source};
 /// ```
 ///
 /// The order of the arguments is fixed: image, `--force-share`, `--output=json`, `-f` or `--image-opts`,
-/// `--backing-chain`. Source: qemu-img(1), `info`.
-#[derive(Clone, Debug)]
+/// `--backing-chain`, `-t`, `--limits`. Source: qemu-img(1), `info`.
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Info {
     source: Source,
     force_share: bool,
     backing_chain: bool,
+    cache: Option<CacheMode>,
+    limits: bool,
 }
 
 impl Info {
     /// Describes `source`.
     pub const fn new(source: Source) -> Self {
-        Self { source, force_share: true, backing_chain: false }
+        Self { source, force_share: true, backing_chain: false, cache: None, limits: false }
     }
 
     /// Describes the image even while another process writes it. Default: yes, since only headers are read.
@@ -47,6 +49,15 @@ impl Info {
     pub const fn backing_chain(mut self, on: bool) -> Self {
         self.backing_chain = on;
         self
+    }
+
+    super::setters! {
+        /// The cache mode (10.2). Default: absent, which is `writeback`.
+        #[doc(alias = "-t")]
+        option cache: CacheMode;
+        /// Adds the block limits of the image and its file (10.2). Default: no.
+        #[doc(alias = "--limits")]
+        flag limits;
     }
 
     /// The image.
@@ -79,6 +90,10 @@ impl Info {
             _ => {}
         }
         out.flag(self.backing_chain, "--backing-chain");
+        if let Some(mode) = self.cache {
+            out.option("-t", mode.as_str());
+        }
+        out.flag(self.limits, "--limits");
         out.reads_from(source.location().clone());
         out.prints(OutputKind::Json);
         Ok(out)

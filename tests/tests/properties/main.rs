@@ -12,6 +12,7 @@
 mod grammar;
 mod reference;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, Hasher as _};
 
@@ -170,15 +171,32 @@ fn what_is_written_can_be_read_again() {
     });
 }
 
+fn check_refusal(refusal: &Error) -> Checked {
+    let text = refusal.to_string();
+    prop_assert!(text.starts_with(|c: char| c.is_ascii_lowercase() || c == '`'), "{text}");
+    prop_assert!(!text.ends_with('.') && !text.contains(['\n', '\r']), "{text:?}");
+    check_redacted(&text, &[SECRET_MARK.as_bytes()])
+}
+
 #[test]
 fn a_refusal_is_one_plain_line() {
-    check(&command(), |command| {
-        let Err(refusal) = command.invocation() else { return Ok(()) };
-        let text = refusal.to_string();
-        prop_assert!(text.starts_with(|c: char| c.is_ascii_lowercase() || c == '`'), "{text}");
-        prop_assert!(!text.ends_with('.') && !text.contains(['\n', '\r']), "{text:?}");
-        Ok(())
-    });
+    let refused = command().prop_filter_map("refused", |command| command.invocation().err());
+    check(&refused, |refusal| check_refusal(&refusal));
+}
+
+/// Some refusals are rare, so the same is checked on enough commands for all of them to occur.
+#[test]
+fn every_refusal_is_one_plain_line() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = command();
+    let mut seen = HashSet::new();
+    for _ in 0..10_000 {
+        if let Err(refusal) = strategy.new_tree(&mut runner).unwrap().current().invocation() {
+            check_refusal(&refusal).unwrap_or_else(|error| panic!("{error}"));
+            seen.insert(std::mem::discriminant(&refusal));
+        }
+    }
+    assert!(seen.len() >= 24, "{} kinds of refusals", seen.len());
 }
 
 /// Strategies that mostly give what is refused would test little.

@@ -1,0 +1,172 @@
+//! Create options as data: one line an option says its name, its type and its documentation.
+
+use std::ffi::OsStr;
+
+use crate::{ByteSize, KeyVal};
+
+/// A value of a create option.
+pub(crate) trait OptionValue: Sized {
+    fn render(&self) -> String;
+    /// `None` if it is not a value that this type can hold.
+    fn read(text: &str) -> Option<Self>;
+}
+
+impl OptionValue for bool {
+    fn render(&self) -> String {
+        if *self { "on" } else { "off" }.to_owned()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "on" | "yes" | "true" | "y" => Some(true),
+            "off" | "no" | "false" | "n" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl OptionValue for u8 {
+    fn render(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl OptionValue for ByteSize {
+    fn render(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl OptionValue for String {
+    fn render(&self) -> String {
+        self.clone()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+/// Takes the option out of the list if its value can be read; what cannot is left there.
+pub(crate) fn take<T: OptionValue>(list: &mut KeyVal, key: &str) -> Option<T> {
+    let value = list.get(key).and_then(OsStr::to_str).and_then(T::read)?;
+    list.remove(key);
+    Some(value)
+}
+
+/// Values that are words.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal $(| $alias:literal)*,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name { $(#[doc = concat!("`", $text, "`: ")] $(#[$vmeta])* $variant,)+ }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name on the command line.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl $crate::format::options::OptionValue for $name {
+            fn render(&self) -> String {
+                self.as_str().to_owned()
+            }
+
+            fn read(text: &str) -> Option<Self> {
+                match text { $($text $(| $alias)* => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+/// A struct of options that are absent unless given, with a builder method each.
+macro_rules! options {
+    (
+        $(#[$meta:meta])*
+        $name:ident $(with { $($(#[$xmeta:meta])* $extra:ident: $xtype:ty,)+ })? {
+            $($(#[$ometa:meta])* $field:ident: $type:ty $(as $argument:ty)? = $key:literal,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        #[must_use]
+        pub struct $name {
+            $($($extra: Option<$xtype>,)+)?
+            $($field: Option<$type>,)*
+            other: $crate::KeyVal,
+        }
+
+        impl $name {
+            /// No options given.
+            pub const fn new() -> Self {
+                Self { $($($extra: None,)+)? $($field: None,)* other: $crate::KeyVal::new() }
+            }
+
+            $($(
+                $(#[$xmeta])*
+                pub fn $extra(mut self, value: $xtype) -> Self {
+                    self.$extra = Some(value);
+                    self
+                }
+            )+)?
+
+            $(
+                $(#[$ometa])*
+                pub fn $field(mut self, value: $crate::format::options::argument!($type $(, $argument)?)) -> Self {
+                    self.$field = Some(<$type>::from(value));
+                    self
+                }
+            )*
+
+            /// An option that has no method here, such as one of a later qemu-img. One that has is refused.
+            pub fn option(mut self, key: impl Into<String>, value: impl Into<std::ffi::OsString>) -> Self {
+                self.other = self.other.with(key, value);
+                self
+            }
+
+            /// The options that have methods, in the order of this page, and then the others.
+            fn pairs(&self) -> Result<$crate::KeyVal, $crate::Error> {
+                let mut pairs = $crate::KeyVal::new();
+                $(
+                    if let Some(value) = &self.$field {
+                        pairs.push($key, $crate::format::options::OptionValue::render(value));
+                    }
+                )*
+                const KNOWN: &[&str] = &[$($key,)*];
+                for (key, value) in self.other.iter() {
+                    if KNOWN.contains(&key) {
+                        return Err($crate::Error::OptionGivenTwice { key: key.to_owned() });
+                    }
+                    pairs.push(key, value);
+                }
+                Ok(pairs)
+            }
+        }
+    };
+}
+
+/// What a builder method takes: the option's type, unless something is said to become it.
+macro_rules! argument {
+    ($type:ty) => {
+        $type
+    };
+    ($type:ty, $argument:ty) => {
+        $argument
+    };
+}
+
+pub(crate) use {argument, options, words};

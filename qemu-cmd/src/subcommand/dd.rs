@@ -1,0 +1,82 @@
+use super::{push_source, setters};
+use crate::{ByteSize, Error, Format, Invocation, Location, Source};
+
+/// `qemu-img dd`: copies blocks of an image into a new one.
+///
+/// ```
+/// use qemu_cmd::{Dd, Format, Source};
+/// let dd = Dd::new(Source::raw("/a"), "/b", Format::Qcow2).count(2);
+/// assert_eq!(dd.invocation()?.to_string(), "qemu-img dd -f raw -O qcow2 count=2 if=/a of=/b");
+/// # Ok::<(), qemu_cmd::Error>(())
+/// ```
+///
+/// It is slow: [`Convert`](crate::Convert) copies whole images. Source: qemu-img(1), `dd`.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Dd {
+    source: Source,
+    target: Location,
+    format: Format,
+    block_size: Option<ByteSize>,
+    count: Option<u64>,
+    skip: Option<u64>,
+    force_share: bool,
+}
+
+impl Dd {
+    /// Copies `source` to a new image at `target`. A file that has this name is overwritten.
+    pub fn new(source: Source, target: impl Into<Location>, format: Format) -> Self {
+        Self { source, target: target.into(), format, block_size: None, count: None, skip: None, force_share: false }
+    }
+
+    setters! {
+        /// The size of a block, from 1 to 2147483647 bytes. Default: absent, which is 512.
+        #[doc(alias = "bs")]
+        option block_size: ByteSize;
+        /// At how many blocks of the source to stop. Unlike that of dd(1) it **includes those that are skipped**:
+        /// with `count` 5 and `skip` 2 three blocks are copied. Default: absent, which is at its end.
+        option count: u64;
+        /// How many blocks of the source are left out at its start. Default: absent, which is none.
+        option skip: u64;
+        /// Reads the source even while another process writes it. Default: no.
+        #[doc(alias = "-U")]
+        flag force_share;
+    }
+
+    /// The arguments and secrets.
+    ///
+    /// # Errors
+    /// What qemu-img would always reject: see [`Error`].
+    pub fn invocation(&self) -> Result<Invocation, Error> {
+        if self.source.location() == &self.target {
+            return Err(Error::SameFile { name: self.source.name() });
+        }
+        if self.block_size.is_some_and(|size| size.as_u64() == 0 || size.as_u64() > 0x7fff_ffff) {
+            return Err(Error::Options("a block of dd must have from 1 to 2147483647 bytes"));
+        }
+        if let (Some(count), Some(skip)) = (self.count, self.skip)
+            && count <= skip
+        {
+            // qemu-img complains, copies nothing, and exits with 0.
+            return Err(Error::Options(
+                "the count of dd includes the blocks that are skipped: make it larger than skip",
+            ));
+        }
+        let mut out = Invocation::new("dd");
+        out.flag(self.force_share, "-U");
+        let source = push_source(&mut out, &self.source)?;
+        out.option("-O", self.format.as_str());
+        let numbers = [("bs", self.block_size.map(ByteSize::as_u64)), ("count", self.count), ("skip", self.skip)];
+        for (name, number) in numbers.into_iter().filter_map(|(name, number)| Some((name, number?))) {
+            out.arg(format!("{name}={number}"));
+        }
+        for (name, operand) in [("if=", source), ("of=", crate::image::plain_name(&self.target)?)] {
+            let mut arg = std::ffi::OsString::from(name);
+            arg.push(operand);
+            out.arg(arg);
+        }
+        out.reads_from(self.source.location().clone());
+        out.writes_to(self.target.clone());
+        Ok(out)
+    }
+}

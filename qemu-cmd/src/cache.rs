@@ -17,6 +17,9 @@ pub enum CacheMode {
 }
 
 impl CacheMode {
+    /// Every mode.
+    pub const ALL: &'static [Self] = &[Self::None, Self::Writeback, Self::Writethrough, Self::Directsync, Self::Unsafe];
+
     /// The name on the command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Error, Secret};
+use crate::{Error, Key};
 
 macro_rules! names {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -91,10 +91,10 @@ impl HashAlg {
 /// so that a change of qemu's defaults changes nothing.
 ///
 /// Creating a volume costs about two seconds of CPU time whatever the iteration time says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Luks {
-    passphrase: Secret,
+    key: Key,
     cipher: CipherAlg,
     mode: CipherMode,
     hash: HashAlg,
@@ -103,18 +103,11 @@ pub struct Luks {
     ivgen_hash: HashAlg,
 }
 
-impl PartialEq for Luks {
-    fn eq(&self, other: &Self) -> bool {
-        let rest = |luks: &Self| (luks.cipher, luks.mode, luks.hash, luks.iter_time, luks.ivgen, luks.ivgen_hash);
-        self.passphrase.same(&other.passphrase) && rest(self) == rest(other)
-    }
-}
-
 impl Luks {
-    /// Encryption with `passphrase` in the first key slot.
-    pub const fn new(passphrase: Secret) -> Self {
+    /// Encryption with this key in the first key slot.
+    pub fn new(key: impl Into<Key>) -> Self {
         Self {
-            passphrase,
+            key: key.into(),
             cipher: CipherAlg::Aes256,
             mode: CipherMode::Xts,
             hash: HashAlg::Sha256,
@@ -168,8 +161,8 @@ impl Luks {
         self
     }
 
-    pub(crate) const fn passphrase(&self) -> &Secret {
-        &self.passphrase
+    pub(crate) const fn key(&self) -> &Key {
+        &self.key
     }
 
     /// The six options in the order of the command line, without the `encrypt.` of qcow2.

@@ -333,6 +333,28 @@ pub enum ParseError {
         /// What is wrong, without its value.
         reason: String,
     },
+    /// An option has a value that it cannot have.
+    #[error("option `{option}` takes {wanted}, and `{}` was given", one_line(value))]
+    Value {
+        /// The option.
+        option: String,
+        /// Its value.
+        value: String,
+        /// What it takes.
+        wanted: &'static str,
+    },
+    /// No `--object` defines the secret that an option names.
+    #[error("no --object defines the secret `{}`", one_line(id))]
+    NoSecret {
+        /// The id.
+        id: String,
+    },
+    /// Something that the typed commands cannot hold. A [`CommandLine`](crate::CommandLine) can.
+    #[error("{what} cannot be held by the typed commands")]
+    NotModelled {
+        /// What it is.
+        what: String,
+    },
     /// The combination is one that qemu-img always refuses.
     #[error(transparent)]
     Refused(#[from] Error),

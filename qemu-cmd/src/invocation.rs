@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use crate::os::units;
-use crate::{Location, Secret, SecretId};
+use crate::{Key, KeyVal, Location, Secret, SecretId};
 
 /// One argument.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,11 +76,24 @@ impl Invocation {
         }
     }
 
-    /// Appends `--object` with a slot for the secret.
-    pub(crate) fn object(&mut self, id: SecretId, secret: Secret) {
+    /// Appends `--object` for the key: a slot, or the file's name.
+    pub(crate) fn object(&mut self, id: SecretId, key: Key) {
         self.args.push("--object".into());
-        self.args.push(Arg::Secret(id.clone()));
-        self.secrets.push((id, secret));
+        match key {
+            Key::Secret(secret) => {
+                self.args.push(Arg::Secret(id.clone()));
+                self.secrets.push((id, secret));
+            }
+            Key::File { path, base64 } => {
+                let mut list = KeyVal::new().with("id", id.as_str()).with("file", path);
+                if base64 {
+                    list.push("format", "base64");
+                }
+                let mut object = OsString::from("secret,");
+                object.push(list.render());
+                self.args.push(object.into());
+            }
+        }
     }
 
     /// A secret for a slot that is among the arguments already.

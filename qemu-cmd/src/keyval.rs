@@ -37,6 +37,26 @@ impl KeyVal {
         self.0.push((key.into(), value.into()));
     }
 
+    /// Appends the pairs of another list, with `prefix` in front of their keys.
+    pub(crate) fn push_prefixed(&mut self, prefix: &str, other: &Self) {
+        self.0.extend(other.0.iter().map(|(key, value)| (format!("{prefix}{key}"), value.clone())));
+    }
+
+    /// Takes out the pairs whose keys start with `prefix`, and takes that off.
+    pub(crate) fn take_prefixed(&mut self, prefix: &str) -> Self {
+        let (taken, rest) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key.starts_with(prefix));
+        self.0 = rest;
+        let taken: Vec<(String, OsString)> = taken;
+        let strip = |key: String| key.strip_prefix(prefix).map(str::to_owned).unwrap_or(key);
+        Self(taken.into_iter().map(|(key, value)| (strip(key), value)).collect())
+    }
+
+    /// Whether there are no pairs.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Removes every value of `key`.
     pub(crate) fn remove(&mut self, key: &str) {
         self.0.retain(|(other, _)| other != key);

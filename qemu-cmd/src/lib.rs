@@ -68,7 +68,7 @@ pub use invocation::{Arg, Invocation, OutputKind, shell_quote};
 pub use keyval::KeyVal;
 pub use location::{Location, PROTOCOLS};
 pub use option_table::{OptionSpec, Subcommand};
-pub use secret::{Secret, SecretId};
+pub use secret::{Key, Secret, SecretId};
 pub use size::ByteSize;
 pub use subcommand::{
     Amend, Bench, BenchAio, Bitmap, BitmapAction, Check, Commit, Compare, Convert, Create, Dd, Info, KeyslotChange,

@@ -31,3 +31,11 @@ pub(crate) fn from_units(units: Vec<Unit>) -> OsString {
 pub(crate) fn from_units(units: Vec<Unit>) -> OsString {
     std::os::windows::ffi::OsStringExt::from_wide(&units)
 }
+
+/// The parts before and after the first of an ASCII character.
+pub(crate) fn split_once(text: &OsStr, at: u8) -> Option<(OsString, OsString)> {
+    let units = units(text);
+    let mut halves = units.splitn(2, |&unit| unit == ascii(at));
+    let first = halves.next()?.to_vec();
+    Some((from_units(first), from_units(halves.next()?.to_vec())))
+}

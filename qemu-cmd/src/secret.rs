@@ -62,6 +62,39 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The key of an encrypted image: a passphrase, or a file that holds one and that qemu-img reads itself.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Key {
+    /// A passphrase, which is delivered to qemu-img.
+    Secret(Secret),
+    /// A file of the machine that qemu-img runs on. A newline at its end belongs to the passphrase, unless it is
+    /// base64.
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Whether its content is base64.
+        base64: bool,
+    },
+}
+
+impl From<Secret> for Key {
+    fn from(secret: Secret) -> Self {
+        Self::Secret(secret)
+    }
+}
+
+impl PartialEq for Key {
+    /// Passphrases are compared in a time that depends on their lengths only.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Secret(secret), Self::Secret(other)) => secret.same(other),
+            (Self::File { path, base64 }, Self::File { path: other, base64: also }) => path == other && base64 == also,
+            _ => false,
+        }
+    }
+}
+
 /// The id of a `secret` object on the command line: a letter, then letters, digits, `-`, `.` or `_`.
 ///
 /// The typed commands use `sec0` for the source's key and `sec1` for the target's, as OpenStack Nova does.
@@ -83,6 +116,11 @@ impl SecretId {
 
     pub(crate) fn source() -> Self {
         Self("sec0".to_owned())
+    }
+
+    /// The key of the image below the one whose key this is.
+    pub(crate) fn backing(&self) -> Self {
+        Self(format!("{self}.backing"))
     }
 
     /// The key of one of several sources.

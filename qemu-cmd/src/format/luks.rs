@@ -47,7 +47,7 @@ impl LuksImage {
             pairs.push("detached-header", if on { "on" } else { "off" });
         }
         Ok(CreateOptions {
-            secret: Some((id, self.luks.passphrase().clone())),
+            key: Some((id, self.luks.key().clone())),
             preallocation: self.preallocation,
             ..CreateOptions::of(pairs)
         })

@@ -15,7 +15,7 @@ pub use qcow2::{Compat, CompressionType, Qcow2};
 pub use raw::{Raw, RawPreallocation};
 
 use crate::secret::SecretId;
-use crate::{ByteSize, Error, KeyVal, Secret};
+use crate::{ByteSize, Error, Key, KeyVal};
 
 macro_rules! formats {
     ($($(#[$meta:meta])* $variant:ident = $text:literal,)+) => {
@@ -164,7 +164,7 @@ pub(crate) struct CreateOptions {
     /// One `-o` each.
     pub(crate) pairs: KeyVal,
     /// The key, under the id that `pairs` refer to.
-    pub(crate) secret: Option<(SecretId, Secret)>,
+    pub(crate) key: Option<(SecretId, Key)>,
     pub(crate) preallocation: Option<Preallocation>,
     pub(crate) extended_l2: bool,
     pub(crate) data_file: bool,

@@ -138,6 +138,24 @@ macro_rules! options {
                 self
             }
 
+            /// Reads them from a list. What has no method is kept as an option by name.
+            #[allow(unused_mut, reason = "there may be none to take")]
+            pub(crate) fn read(mut list: $crate::KeyVal) -> Result<Self, $crate::ParseError> {
+                let mut options = Self::new();
+                $(
+                    options.$field = $crate::format::options::take(&mut list, $key);
+                    if let Some(value) = list.get($key) {
+                        return Err($crate::ParseError::Value {
+                            option: format!("-o {}", $key),
+                            value: value.to_string_lossy().into_owned(),
+                            wanted: "one of its values",
+                        });
+                    }
+                )*
+                options.other = list;
+                Ok(options)
+            }
+
             /// The options that have methods, in the order of this page, and then the others.
             fn pairs(&self) -> Result<$crate::KeyVal, $crate::Error> {
                 let mut pairs = $crate::KeyVal::new();

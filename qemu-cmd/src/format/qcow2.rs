@@ -82,13 +82,13 @@ impl Qcow2 {
             for (key, value) in luks.options()? {
                 pairs.push(format!("encrypt.{key}"), value);
             }
-            secret = Some((id, luks.passphrase().clone()));
+            secret = Some((id, luks.key().clone()));
         }
         for (key, value) in self.pairs()?.iter() {
             pairs.push(key, value);
         }
         Ok(CreateOptions {
-            secret,
+            key: secret,
             preallocation: self.preallocation,
             extended_l2: self.has_extended_l2(),
             data_file: self.data_file.is_some(),

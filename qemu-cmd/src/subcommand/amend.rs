@@ -4,7 +4,7 @@ use super::{push_source, setters};
 use crate::encryption::iter_time_ms;
 use crate::format::options::options;
 use crate::secret::SecretId;
-use crate::{CacheMode, Compat, Error, Format, Invocation, KeyVal, Secret, Source, rules};
+use crate::{CacheMode, Compat, Error, Format, Invocation, Key, KeyVal, Source, rules};
 
 /// `qemu-img amend`: changes the options of an image in place.
 ///
@@ -69,35 +69,25 @@ options! {
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct KeyslotChange {
-    new: Option<SameSecret>,
-    old: Option<SameSecret>,
+    new: Option<Key>,
+    old: Option<Key>,
     keyslot: Option<u8>,
     iter_time: Option<Duration>,
     erases: bool,
 }
 
-/// A secret that can be compared, for commands only.
-#[derive(Clone, Debug)]
-struct SameSecret(Secret);
-
-impl PartialEq for SameSecret {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.same(&other.0)
-    }
-}
-
 impl KeyslotChange {
     /// Adds a passphrase, in the first free slot or in [`slot`](Self::slot), which must be free.
     #[doc(alias = "new-secret")]
-    pub const fn add(passphrase: Secret) -> Self {
-        Self { new: Some(SameSecret(passphrase)), old: None, keyslot: None, iter_time: None, erases: false }
+    pub fn add(key: impl Into<Key>) -> Self {
+        Self { new: Some(key.into()), old: None, keyslot: None, iter_time: None, erases: false }
     }
 
     /// Erases every slot that this passphrase opens. With [`Amend::force`] also the last one, **after which the data
     /// is lost for good**.
     #[doc(alias = "old-secret")]
-    pub const fn erase(passphrase: Secret) -> Self {
-        Self { new: None, old: Some(SameSecret(passphrase)), keyslot: None, iter_time: None, erases: true }
+    pub fn erase(key: impl Into<Key>) -> Self {
+        Self { new: None, old: Some(key.into()), keyslot: None, iter_time: None, erases: true }
     }
 
     /// Erases this slot, from 0 to 7, whoever has its passphrase. With [`Amend::force`] also the last one, **after
@@ -145,8 +135,11 @@ impl KeyslotChange {
         Ok(pairs)
     }
 
-    fn secret(&self) -> Option<&Secret> {
-        self.new.as_ref().or(self.old.as_ref()).map(|secret| &secret.0)
+    const fn key(&self) -> Option<&Key> {
+        match &self.new {
+            Some(key) => Some(key),
+            None => self.old.as_ref(),
+        }
     }
 }
 
@@ -197,8 +190,8 @@ impl Amend {
         let pairs = match (&self.change, self.source.format()) {
             (Change::Qcow2(options), Some(Format::Qcow2)) => qcow2_pairs(options)?,
             (Change::Keyslot(change), Some(format @ (Format::Luks | Format::Qcow2))) => {
-                if let Some(secret) = change.secret() {
-                    out.object(SecretId::target(), secret.clone());
+                if let Some(key) = change.key() {
+                    out.object(SecretId::target(), key.clone());
                 }
                 let prefix = if format == Format::Qcow2 { "encrypt." } else { "" };
                 let mut pairs = KeyVal::new();

@@ -28,6 +28,7 @@ pub struct Bench {
     native: bool,
     cache: Option<CacheMode>,
     force_share: bool,
+    quiet: bool,
 }
 
 /// How the host does asynchronous I/O.
@@ -75,6 +76,7 @@ impl Bench {
             native: false,
             cache: None,
             force_share: false,
+            quiet: false,
         }
     }
 
@@ -119,6 +121,9 @@ impl Bench {
         /// Opens the image even while another process writes it. Default: no.
         #[doc(alias = "-U")]
         flag force_share;
+        /// Prints nothing but errors (10.2). Default: no.
+        #[doc(alias = "-q")]
+        flag quiet;
     }
 
     /// The arguments.
@@ -152,6 +157,7 @@ impl Bench {
             out.option("-t", mode.as_str());
         }
         out.flag(self.force_share, "-U");
+        out.flag(self.quiet, "-q");
         let operand = push_source(&mut out, &self.source)?;
         out.arg(operand);
         out.reads_from(self.source.location().clone());

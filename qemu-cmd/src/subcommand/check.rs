@@ -20,6 +20,8 @@ pub struct Check {
     repair: Option<Repair>,
     cache: Option<CacheMode>,
     force_share: bool,
+    human: bool,
+    quiet: bool,
 }
 
 /// What a check repairs.
@@ -45,10 +47,13 @@ impl Repair {
 impl Check {
     /// Checks `source`.
     pub const fn new(source: Source) -> Self {
-        Self { source, repair: None, cache: None, force_share: false }
+        Self { source, repair: None, cache: None, force_share: false, human: false, quiet: false }
     }
 
     setters! {
+        /// Prints text for people instead of JSON, which the types of `qemu-info` cannot read. Default: no.
+        #[doc(alias = "--output")]
+        flag human;
         /// Repairs errors of this kind. Default: none.
         #[doc(alias = "-r")]
         option repair: Repair;
@@ -59,6 +64,9 @@ impl Check {
         /// Excludes a repair.
         #[doc(alias = "-U")]
         flag force_share;
+        /// Prints nothing, not even the report. Default: no.
+        #[doc(alias = "-q")]
+        flag quiet;
     }
 
     /// The arguments and secrets.
@@ -70,7 +78,7 @@ impl Check {
             return Err(Error::Options("an image cannot be shared while it is repaired: drop force_share"));
         }
         let mut out = Invocation::new("check");
-        out.arg("--output=json");
+        out.flag(!self.human, "--output=json");
         if let Some(repair) = self.repair {
             out.option("-r", repair.as_str());
             out.writes_to(self.source.location().clone());
@@ -79,10 +87,11 @@ impl Check {
             out.option("-T", mode.as_str());
         }
         out.flag(self.force_share, "-U");
+        out.flag(self.quiet, "-q");
         let operand = push_source(&mut out, &self.source)?;
         out.arg(operand);
         out.reads_from(self.source.location().clone());
-        out.prints(OutputKind::Json);
+        out.prints(if self.human { OutputKind::Text } else { OutputKind::Json });
         Ok(out)
     }
 }

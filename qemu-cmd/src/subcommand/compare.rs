@@ -77,8 +77,8 @@ impl Compare {
         out.flag(self.progress, "-p");
         out.flag(self.quiet, "-q");
         for (source, id) in [(&self.a, id_a), (&self.b, id_b)] {
-            if let Some(secret) = source.secret() {
-                out.object(id, secret.clone());
+            for (id, key) in source.keys(&id) {
+                out.object(id, key);
             }
             out.reads_from(source.location().clone());
         }

@@ -12,6 +12,8 @@ pub enum SourceSnapshot {
     Name(String),
     /// The one of this id.
     Id(String),
+    /// The one of this name, or if there is none, of this id.
+    NameOrId(String),
 }
 
 impl SourceSnapshot {
@@ -19,6 +21,7 @@ impl SourceSnapshot {
         let (key, value) = match self {
             Self::Name(name) => ("snapshot.name", name),
             Self::Id(id) => ("snapshot.id", id),
+            Self::NameOrId(text) => return text.into(),
         };
         KeyVal::new().with(key, value).render()
     }
@@ -209,8 +212,8 @@ impl Convert {
         out.flag(self.compress, "-c");
         self.push_options(&mut out);
         for (index, source) in self.sources().enumerate() {
-            if let Some(secret) = source.secret() {
-                out.object(SecretId::source_number(index), secret.clone());
+            for (id, key) in source.keys(&SecretId::source_number(index)) {
+                out.object(id, key);
             }
             out.reads_from(source.location().clone());
         }
@@ -226,8 +229,8 @@ impl Convert {
         match (&self.target.0, options) {
             (TargetKind::New { .. }, Some(options)) => push_create_options(&mut out, options),
             (TargetKind::Existing(image), _) => {
-                if let Some(secret) = image.secret() {
-                    out.object(SecretId::target(), secret.clone());
+                for (id, key) in image.keys(&SecretId::target()) {
+                    out.object(id, key);
                 }
                 out.flag(target_opts.is_some(), "--target-image-opts");
             }
@@ -280,8 +283,10 @@ impl Convert {
     /// Qemu 5.2 has no `-F` here, and the create options say the same in every version.
     fn push_backing(&self, out: &mut Invocation) -> Result<(), Error> {
         if let Some(backing) = &self.backing {
-            let pairs =
-                KeyVal::new().with("backing_file", backing.name()?).with("backing_fmt", backing.format().as_str());
+            let mut pairs = KeyVal::new().with("backing_file", backing.name()?);
+            if let Some(format) = backing.format() {
+                pairs.push("backing_fmt", format.as_str());
+            }
             for pair in pairs.render_each() {
                 out.option("-o", pair);
             }
@@ -353,14 +358,14 @@ impl Convert {
         let (format, encrypted, options) = match &self.target.0 {
             TargetKind::New { image, .. } => {
                 let options = image.options()?;
-                (image.format(), options.secret.is_some(), Some(options))
+                (image.format(), options.key.is_some(), Some(options))
             }
             TargetKind::Existing(image) => {
                 image.check_openable()?;
                 let format = image.format().ok_or(Error::Options(
                     "an existing target needs its format: a probed one lets its content choose",
                 ))?;
-                (format, image.secret().is_some(), None)
+                (format, image.has_key(), None)
             }
         };
         if self.backing.is_some() {

@@ -93,7 +93,8 @@ impl Create {
         }
         if let Some(backing) = &self.backing {
             rules::check_backing(self.image.format())?;
-            if self.image.format() == Format::Vmdk && backing.format() != Format::Vmdk && !self.backing_unchecked {
+            if self.image.format() == Format::Vmdk && backing.format() != Some(Format::Vmdk) && !self.backing_unchecked
+            {
                 return Err(Error::Options("the backing file of a vmdk image must be one too"));
             }
         }
@@ -107,7 +108,9 @@ impl Create {
         push_create_options(&mut out, options);
         if let Some(backing) = &self.backing {
             out.option("-b", backing.name()?);
-            out.option("-F", backing.format().as_str());
+            if let Some(format) = backing.format() {
+                out.option("-F", format.as_str());
+            }
             if !self.backing_unchecked {
                 out.reads_from(backing.location().clone());
             }

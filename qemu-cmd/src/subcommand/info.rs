@@ -24,6 +24,7 @@ use crate::{CacheMode, Error, Invocation, Source};
 pub struct Info {
     source: Source,
     force_share: bool,
+    human: bool,
     backing_chain: bool,
     cache: Option<CacheMode>,
     limits: bool,
@@ -32,7 +33,7 @@ pub struct Info {
 impl Info {
     /// Describes `source`.
     pub const fn new(source: Source) -> Self {
-        Self { source, force_share: true, backing_chain: false, cache: None, limits: false }
+        Self { source, force_share: true, human: false, backing_chain: false, cache: None, limits: false }
     }
 
     /// Describes the image even while another process writes it. Default: yes, since only headers are read.
@@ -52,6 +53,9 @@ impl Info {
     }
 
     super::setters! {
+        /// Prints text for people instead of JSON, which the types of `qemu-info` cannot read. Default: no.
+        #[doc(alias = "--output")]
+        flag human;
         /// The cache mode (10.2). Default: absent, which is `writeback`.
         #[doc(alias = "-t")]
         option cache: CacheMode;
@@ -77,13 +81,13 @@ impl Info {
     /// A path that no argument, or not the chosen form, can carry.
     pub fn invocation(&self) -> Result<Invocation, Error> {
         self.source.check_key_fits()?;
-        let source = self.source.clone().without_key();
+        let source = self.source.clone().without_keys();
         let spelled = source.spelled(&SecretId::source())?;
         let mut out = Invocation::new("info");
         let (Spelled::Plain(name) | Spelled::ImageOpts(name) | Spelled::Json(name)) = &spelled;
         out.arg(name);
         out.flag(self.force_share, "--force-share");
-        out.arg("--output=json");
+        out.flag(!self.human, "--output=json");
         match (&spelled, source.format()) {
             (Spelled::Plain(_), Some(format)) => out.option("-f", format.as_str()),
             (Spelled::ImageOpts(_), _) => out.arg("--image-opts"),
@@ -95,7 +99,7 @@ impl Info {
         }
         out.flag(self.limits, "--limits");
         out.reads_from(source.location().clone());
-        out.prints(OutputKind::Json);
+        out.prints(if self.human { OutputKind::Text } else { OutputKind::Json });
         Ok(out)
     }
 }

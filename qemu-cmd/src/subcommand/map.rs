@@ -21,15 +21,19 @@ pub struct Map {
     start_offset: Option<ByteSize>,
     max_length: Option<ByteSize>,
     force_share: bool,
+    human: bool,
 }
 
 impl Map {
     /// Maps `source`.
     pub const fn new(source: Source) -> Self {
-        Self { source, start_offset: None, max_length: None, force_share: false }
+        Self { source, start_offset: None, max_length: None, force_share: false, human: false }
     }
 
     setters! {
+        /// Prints text for people instead of JSON, which the types of `qemu-info` cannot read. Default: no.
+        #[doc(alias = "--output")]
+        flag human;
         /// Where to begin (since 5.2). Default: absent, which is 0.
         #[doc(alias = "-s")]
         option start_offset: ByteSize;
@@ -47,7 +51,7 @@ impl Map {
     /// What qemu-img would always reject: see [`Error`].
     pub fn invocation(&self) -> Result<Invocation, Error> {
         let mut out = Invocation::new("map");
-        out.arg("--output=json");
+        out.flag(!self.human, "--output=json");
         if let Some(offset) = self.start_offset {
             out.option("-s", offset.to_string());
         }
@@ -58,7 +62,7 @@ impl Map {
         let operand = push_source(&mut out, &self.source)?;
         out.arg(operand);
         out.reads_from(self.source.location().clone());
-        out.prints(OutputKind::Json);
+        out.prints(if self.human { OutputKind::Text } else { OutputKind::Json });
         Ok(out)
     }
 }

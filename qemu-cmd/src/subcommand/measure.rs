@@ -25,6 +25,7 @@ pub struct Measure {
     target: NewImage,
     snapshot: Option<SourceSnapshot>,
     force_share: bool,
+    human: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -37,15 +38,24 @@ impl Measure {
     /// An empty image of this virtual size.
     #[doc(alias = "--size")]
     pub fn size(size: ByteSize, target: impl Into<NewImage>) -> Self {
-        Self { of: Of::Size(size), target: target.into(), snapshot: None, force_share: false }
+        Self { of: Of::Size(size), target: target.into(), snapshot: None, force_share: false, human: false }
     }
 
     /// An image that `source` would be converted to.
     pub fn image(source: Source, target: impl Into<NewImage>) -> Self {
-        Self { of: Of::Image(Box::new(source)), target: target.into(), snapshot: None, force_share: false }
+        Self {
+            of: Of::Image(Box::new(source)),
+            target: target.into(),
+            snapshot: None,
+            force_share: false,
+            human: false,
+        }
     }
 
     setters! {
+        /// Prints text for people instead of JSON, which the types of `qemu-info` cannot read. Default: no.
+        #[doc(alias = "--output")]
+        flag human;
         /// Opens the source even while another process writes it. Default: no.
         #[doc(alias = "-U")]
         flag force_share;
@@ -68,7 +78,7 @@ impl Measure {
             return Err(Error::MeasureUnsupported { format: format.as_str() });
         }
         let mut out = Invocation::new("measure");
-        out.arg("--output=json");
+        out.flag(!self.human, "--output=json");
         out.option("-O", format.as_str());
         out.flag(self.force_share, "-U");
         let options = self.target.options()?;
@@ -91,7 +101,7 @@ impl Measure {
                 out.reads_from(source.location().clone());
             }
         }
-        out.prints(OutputKind::Json);
+        out.prints(if self.human { OutputKind::Text } else { OutputKind::Json });
         Ok(out)
     }
 }

@@ -64,8 +64,8 @@ pub(crate) use setters;
 
 /// `--object` for the key, then one `-o` a pair.
 fn push_create_options(invocation: &mut Invocation, options: CreateOptions) {
-    if let Some((id, secret)) = options.secret {
-        invocation.object(id, secret);
+    if let Some((id, key)) = options.key {
+        invocation.object(id, key);
     }
     for pair in options.pairs.render_each() {
         invocation.option("-o", pair);
@@ -85,8 +85,8 @@ fn push_node(out: &mut Invocation, source: &Source) -> Result<OsString, Error> {
 
 fn push_spelled(out: &mut Invocation, source: &Source, spelled: Spelled) -> Result<OsString, Error> {
     source.check_openable()?;
-    if let Some(secret) = source.secret() {
-        out.object(SecretId::source(), secret.clone());
+    for (id, key) in source.keys(&SecretId::source()) {
+        out.object(id, key);
     }
     match (&spelled, source.format()) {
         (Spelled::ImageOpts(_), _) => out.arg("--image-opts"),

@@ -100,7 +100,9 @@ impl Rebase {
         match &self.backing {
             Some(backing) => {
                 out.option("-b", backing.name()?);
-                out.option("-F", backing.format().as_str());
+                if let Some(format) = backing.format() {
+                    out.option("-F", format.as_str());
+                }
                 if !self.unsafe_mode {
                     out.reads_from(backing.location().clone());
                 }

@@ -1,0 +1,142 @@
+//! An image as it stands on the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::{Source, SourceForm};
+use crate::secret::SecretId;
+use crate::{Error, Format, Key, KeyVal, Location};
+
+/// What is read below an image, instead of what it names.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum BackingOverride {
+    Cut,
+    Image(Source),
+}
+
+/// A source as it stands on the command line.
+pub(crate) enum Spelled {
+    Plain(OsString),
+    ImageOpts(OsString),
+    Json(OsString),
+}
+
+impl Source {
+    /// The option that carries the key, if there is a key.
+    pub(super) fn key_option(&self) -> Result<Option<&'static str>, Error> {
+        if self.key.is_none() {
+            return Ok(None);
+        }
+        let format = match self.format {
+            Some(format) => format,
+            None if self.qcow2_key => Format::Qcow2,
+            None => Format::Luks,
+        };
+        let option = format.key_option().ok_or(Error::KeyForPlainFormat { format: format.as_str() })?;
+        Ok(Some(option))
+    }
+
+    /// The keys of the image and of those below it, each under its id.
+    pub(crate) fn keys(&self, id: &SecretId) -> Vec<(SecretId, Key)> {
+        let mut keys: Vec<_> = self.key.iter().map(|key| (id.clone(), key.clone())).collect();
+        if let Some(BackingOverride::Image(image)) = self.backing.as_deref() {
+            keys.extend(image.keys(&id.backing()));
+        }
+        keys
+    }
+
+    /// Whether there is more to say than a plain name and a format can.
+    fn needs_node(&self) -> bool {
+        self.key.is_some() || self.header.is_some() || self.backing.is_some() || !self.options.is_empty()
+    }
+
+    /// The source as it stands on the command line, with its key under `id`.
+    pub(crate) fn spelled(&self, id: &SecretId) -> Result<Spelled, Error> {
+        match self.form.unwrap_or_else(|| self.best_form(id)) {
+            SourceForm::Plain if self.needs_node() => Err(Error::KeyInPlainForm),
+            SourceForm::Plain => Ok(Spelled::Plain(self.location.plain_name()?)),
+            SourceForm::ImageOpts => Ok(Spelled::ImageOpts(self.image_opts(id)?.render())),
+            SourceForm::Json => Ok(Spelled::Json(self.json(id)?.into())),
+        }
+    }
+
+    fn best_form(&self, id: &SecretId) -> SourceForm {
+        let cuts = self.backing.as_deref() == Some(&BackingOverride::Cut);
+        if !self.needs_node() {
+            SourceForm::Plain
+        } else if cuts && self.json(id).is_ok() {
+            // The other form says it with a word that qemu has deprecated.
+            SourceForm::Json
+        } else {
+            SourceForm::ImageOpts
+        }
+    }
+
+    /// The node as a `key=value,…` list.
+    pub(crate) fn image_opts(&self, id: &SecretId) -> Result<KeyVal, Error> {
+        let mut opts = KeyVal::new();
+        if let Some(format) = self.format {
+            opts.push("driver", format.as_str());
+        }
+        opts.push_prefixed("file.", &file_node(&self.location)?);
+        if let Some(header) = &self.header {
+            opts.push_prefixed("header.", &file_node(header)?);
+        }
+        if let Some(option) = self.key_option()? {
+            opts.push(option, id.as_str());
+        }
+        for (key, value) in self.options.iter() {
+            if opts.get(key).is_some() {
+                return Err(Error::OptionGivenTwice { key: key.to_owned() });
+            }
+            opts.push(key, value);
+        }
+        match self.backing.as_deref() {
+            None => {}
+            Some(BackingOverride::Cut) => opts.push("backing", ""),
+            Some(BackingOverride::Image(image)) => {
+                opts.push_prefixed("backing.", &image.image_opts(&id.backing())?);
+            }
+        }
+        Ok(opts)
+    }
+
+    fn json(&self, id: &SecretId) -> Result<String, Error> {
+        let opts = self.image_opts(id)?;
+        // Flat keys mean the same as nested objects, and keep the order.
+        let members = opts.iter().map(|(key, value)| {
+            let refused = || Error::PathNotUtf8 { path: PathBuf::from(value) };
+            let text = value.to_str().ok_or_else(refused)?;
+            // qemu's JSON parser takes no noncharacters, not even escaped.
+            if text.chars().map(u32::from).any(|c| (0xfdd0..=0xfdef).contains(&c) || c & 0xfffe == 0xfffe) {
+                return Err(refused());
+            }
+            let cut = key.rsplit('.').next() == Some("backing") && text.is_empty();
+            let value = if cut { serde_json::Value::Null } else { text.into() };
+            Ok(format!("{}:{value}", serde_json::Value::from(key)))
+        });
+        Ok(format!("json:{{{}}}", members.collect::<Result<Vec<_>, Error>>()?.join(",")))
+    }
+}
+
+/// The protocol node of a location.
+fn file_node(location: &Location) -> Result<KeyVal, Error> {
+    let (driver, filename) = location.node()?;
+    Ok(KeyVal::new().with("driver", driver).with("filename", filename))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_node_is_what_qemu_takes_for_utf8() {
+        let spelled = |path: &str| Source::raw(path).form(SourceForm::Json).spelled(&SecretId::source()).map(drop);
+        for path in ["a", "é\u{fffd}", "\u{fdcf}\u{fdf0}", "\u{1f4be}"] {
+            assert_eq!(spelled(path), Ok(()), "{path:?}");
+        }
+        for path in ["\u{fdd0}", "\u{ffff}", "a\u{1fffe}"] {
+            assert!(matches!(spelled(path), Err(Error::PathNotUtf8 { .. })), "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+use super::node::BackingOverride;
+use crate::{Error, Format, Key, KeyVal, Location};
+
+/// How a source is written on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SourceForm {
+    /// A plain name with `-f`: any path, but nothing else to say about the image. What is chosen for an image without a
+    /// key.
+    Plain,
+    /// `--image-opts` with a `driver=…,file.filename=…` node: any path, any key. What is chosen for an image
+    /// with a key.
+    ImageOpts,
+    /// A `json:{…}` node: UTF-8 paths only. What is chosen for an image whose backing file is cut off, if its path
+    /// allows.
+    Json,
+}
+
+/// An image that exists.
+///
+/// It has a format. Where nobody knows the format, [`probing`](Self::probing) says what that risks.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Source {
+    pub(super) location: Location,
+    pub(super) format: Option<Format>,
+    pub(super) key: Option<Key>,
+    /// For a probed image: whether the key is one for `qcow2` rather than for `luks`.
+    pub(super) qcow2_key: bool,
+    pub(super) header: Option<Location>,
+    pub(super) backing: Option<Box<BackingOverride>>,
+    pub(super) options: KeyVal,
+    pub(super) form: Option<SourceForm>,
+}
+
+impl Source {
+    /// An image of a known format.
+    pub fn new(location: impl Into<Location>, format: Format) -> Self {
+        Self { format: Some(format), ..Self::probing(location) }
+    }
+
+    /// A raw image.
+    pub fn raw(location: impl Into<Location>) -> Self {
+        Self::new(location, Format::Raw)
+    }
+
+    /// A qcow2 image. An encrypted one also needs its [`key`](Self::key).
+    pub fn qcow2(location: impl Into<Location>) -> Self {
+        Self::new(location, Format::Qcow2)
+    }
+
+    /// A LUKS volume and its key.
+    pub fn luks(location: impl Into<Location>, key: impl Into<Key>) -> Self {
+        Self::new(location, Format::Luks).key(key)
+    }
+
+    /// An image whose format **qemu-img guesses from its content**.
+    ///
+    /// Whoever wrote the content chooses the format: a guest that writes a qcow2 header with a backing file
+    /// to its raw disk gets that file's content read (CVE-2024-32498, CVE-2026-24708). Use it only for images
+    /// that you made yourself.
+    pub fn probing(location: impl Into<Location>) -> Self {
+        Self {
+            location: location.into(),
+            format: None,
+            key: None,
+            qcow2_key: false,
+            header: None,
+            backing: None,
+            options: KeyVal::new(),
+            form: None,
+        }
+    }
+
+    /// The key of an encrypted image. An image that is [probed](Self::probing) takes it as a LUKS volume's key;
+    /// for a probed qcow2 image see [`qcow2_key`](Self::qcow2_key).
+    ///
+    /// A key for an image that turns out not to be encrypted is ignored by qemu-img; one for a format that has
+    /// no encryption is refused.
+    #[doc(alias = "key-secret")]
+    pub fn key(mut self, key: impl Into<Key>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// The key of an encrypted qcow2 image whose format is probed.
+    #[doc(alias = "encrypt.key-secret")]
+    pub fn qcow2_key(mut self, key: impl Into<Key>) -> Self {
+        self.qcow2_key = self.format.is_none();
+        self.key(key)
+    }
+
+    /// The file that holds the header of a LUKS volume, where that is detached from the data (9.0).
+    pub fn header(mut self, location: impl Into<Location>) -> Self {
+        self.header = Some(location.into());
+        self
+    }
+
+    /// Reads this image below it, instead of the backing file that it names. It can have a key and a backing file of
+    /// its own, so a whole chain can be given, with a key for each encrypted layer.
+    pub fn backing(mut self, image: Self) -> Self {
+        self.backing = Some(Box::new(BackingOverride::Image(image)));
+        self
+    }
+
+    /// Reads nothing below it, whatever backing file it names: what it lacks reads as zeros.
+    #[doc(alias = "backing=null")]
+    pub fn without_backing(mut self) -> Self {
+        self.backing = Some(Box::new(BackingOverride::Cut));
+        self
+    }
+
+    /// Another option of the image's node, such as `discard` or `lazy-refcounts`, by qemu's name.
+    pub fn option(mut self, key: impl Into<String>, value: impl Into<std::ffi::OsString>) -> Self {
+        self.options = self.options.with(key, value);
+        self
+    }
+
+    /// Writes the source in this form. Default: plain if nothing but location and format is to be said, otherwise
+    /// image-opts.
+    pub const fn form(mut self, form: SourceForm) -> Self {
+        self.form = Some(form);
+        self
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Its format; `None` if it is probed.
+    #[must_use]
+    pub const fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// The same source at another place.
+    pub fn at(mut self, location: impl Into<Location>) -> Self {
+        self.location = location.into();
+        self
+    }
+
+    /// Without the keys, of which `info` needs none.
+    pub(crate) fn without_keys(mut self) -> Self {
+        self.key = None;
+        if let Some(BackingOverride::Image(image)) = self.backing.as_deref_mut() {
+            *image = image.clone().without_keys();
+        }
+        self
+    }
+
+    /// Whether it is encrypted, as far as it has a key.
+    pub(crate) const fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    pub(crate) fn check_key_fits(&self) -> Result<(), Error> {
+        self.key_option().map(|_| ())
+    }
+
+    /// Whether the image's content can be read or written, as far as can be said without looking at it.
+    pub(crate) fn check_openable(&self) -> Result<(), Error> {
+        self.check_key_fits()?;
+        if self.format == Some(Format::Luks) && self.key.is_none() {
+            return Err(Error::LuksNeedsKey { name: self.name() });
+        }
+        if self.header.is_some() && self.format != Some(Format::Luks) {
+            return Err(Error::Options("only a luks image has a detached header: drop it, or give the format as luks"));
+        }
+        match self.backing.as_deref() {
+            Some(BackingOverride::Image(image)) => image.check_openable(),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        match &self.location {
+            Location::Protocol(name) => name.to_string_lossy().into_owned(),
+            Location::File(path) | Location::HostDevice(path) => path.display().to_string(),
+        }
+    }
+}

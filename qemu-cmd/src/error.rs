@@ -264,6 +264,51 @@ pub enum Error {
     /// Options that exclude each other, or one that needs another.
     #[error("{0}")]
     Options(&'static str),
+    /// A part of a location is empty.
+    #[error("the `{}` of a {driver} location must not be empty", one_line(part))]
+    LocationPartEmpty {
+        /// The driver.
+        driver: &'static str,
+        /// The part, by the name of its key.
+        part: String,
+    },
+    /// A part of a location holds a NUL byte.
+    #[error("the `{}` of a {driver} location holds a NUL byte, which no argument can carry", one_line(part))]
+    LocationPartNul {
+        /// The driver.
+        driver: &'static str,
+        /// The part, by the name of its key.
+        part: String,
+    },
+    /// A part of a location is one that qemu never takes, or gets silently wrong.
+    #[error("the `{}` of a {driver} location cannot be `{}`: {reason}", one_line(part), one_line(given))]
+    LocationPart {
+        /// The driver.
+        driver: &'static str,
+        /// The part, by the name of its key.
+        part: String,
+        /// What was given.
+        given: String,
+        /// What it must be.
+        reason: &'static str,
+    },
+    /// A location has no plain name, where only a plain name can stand.
+    #[error(
+        "`{}` has no plain name that every version reads alike, and only a plain name can stand here: create the image first, and take it as an existing one",
+        one_line(name)
+    )]
+    LocationNeedsNode {
+        /// The location, as a node.
+        name: String,
+    },
+    /// A location holds a secret, which every user of the machine could read in the process list.
+    #[error("the {} holds a secret, which would show in the process list: {instead}", one_line(what))]
+    SecretInLocation {
+        /// What holds it, without its value.
+        what: String,
+        /// What to do instead.
+        instead: &'static str,
+    },
 }
 
 /// An argument list that is not a qemu-img command line.

@@ -51,6 +51,10 @@ impl KeyVal {
         Self(taken.into_iter().map(|(key, value)| (strip(key), value)).collect())
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether there are no pairs.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -33,7 +33,7 @@
 //! * **what a new image is like**: [`NewImage`] of [`Raw`], [`Qcow2`] or [`LuksImage`], encrypted by [`Luks`]
 //! * **what to do**: [`Convert`], [`Create`], [`Info`]
 //! * **what comes out**: [`Invocation`], made of [`Arg`]s
-//! * **a command line somebody wrote**: [`CommandLine`]
+//! * **a command line somebody wrote**: [`CommandLine`], what it [needs](Feature) and [means](Explained)
 
 #![forbid(unsafe_code)]
 
@@ -41,6 +41,7 @@ mod cache;
 mod command_line;
 mod encryption;
 mod error;
+mod explain;
 mod format;
 mod image;
 mod invocation;
@@ -48,17 +49,21 @@ mod keyval;
 mod location;
 mod option_table;
 mod os;
+mod parse;
+mod requires;
 mod rules;
 mod secret;
 mod size;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 mod subcommand;
+mod version;
 
 pub use cache::CacheMode;
 pub use command_line::{CommandLine, SecretObject, SecretValue};
 pub use encryption::{CipherAlg, CipherMode, HashAlg, IvgenAlg, Luks};
 pub use error::{Error, ParseError};
+pub use explain::Explained;
 pub use format::{
     Compat, CompressionType, Format, LuksImage, NewImage, Parallels, Preallocation, Qcow, Qcow2, Qed, Raw,
     RawPreallocation, Vdi, VhdSubformat, Vhdx, Vmdk, VmdkAdapter, VmdkSubformat, Vpc,
@@ -66,11 +71,18 @@ pub use format::{
 pub use image::{Backing, Source, SourceForm, Target};
 pub use invocation::{Arg, Invocation, OutputKind, shell_quote};
 pub use keyval::KeyVal;
-pub use location::{Location, PROTOCOLS};
-pub use option_table::{OptionSpec, Subcommand};
+pub use location::{
+    BLKDEBUG_EVENTS, Blkdebug, Blkverify, FatType, Gluster, GlusterServer, HostKeyCheck, HostKeyHash, InjectError,
+    Iscsi, IscsiHeaderDigest, IscsiTransport, Location, Nbd, NbdServer, Nfs, NullCo, OpenNode, PROTOCOLS, Rbd, RbdAuth,
+    Ssh, Throttle, Url, Vvfat, Window,
+};
+pub use option_table::{Because, OperandSpec, OptionSpec, Spelling, Subcommand, ValueKind, ValueSpec};
+pub use parse::Command;
+pub use requires::{Feature, Unsupported};
 pub use secret::{Key, Secret, SecretId};
 pub use size::ByteSize;
 pub use subcommand::{
     Amend, Bench, BenchAio, Bitmap, BitmapAction, Check, Commit, Compare, Convert, Create, Dd, Info, KeyslotChange,
     Map, Measure, Qcow2Amend, Rebase, Repair, Resize, ResizeTo, Snapshot, SnapshotAction, SourceSnapshot,
 };
+pub use version::{Availability, ParseVersionError, QemuVersion};

@@ -5,7 +5,7 @@ use crate::{ByteSize, Error, Format};
 
 /// Whether compressed data can be written to such an image.
 pub(crate) fn check_compression(format: &str, encrypted: bool, preallocated: bool) -> Result<(), Error> {
-    if matches!(format, "raw" | "luks" | "vdi" | "vhdx" | "vpc" | "qed") {
+    if matches!(format, "raw" | "luks" | "vdi" | "vhdx" | "vpc" | "qed" | "parallels") {
         return Err(Error::CompressionUnsupported { format: format.to_owned() });
     }
     if encrypted {
@@ -22,6 +22,15 @@ pub(crate) fn check_backing(format: Format) -> Result<(), Error> {
     match format {
         Format::Qcow2 | Format::Qed | Format::Qcow | Format::Vmdk => Ok(()),
         _ => Err(Error::BackingUnsupported { format: format.as_str() }),
+    }
+}
+
+/// Qemu reads the sizes of options as signed numbers.
+pub(crate) fn check_signed(sizes: &[Option<ByteSize>]) -> Result<(), Error> {
+    let max = ByteSize::bytes(i64::MAX.unsigned_abs());
+    match sizes.iter().flatten().find(|size| **size > max) {
+        Some(size) => Err(Error::SizeTooLarge { size: *size, max }),
+        None => Ok(()),
     }
 }
 

@@ -44,7 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let run = |convert: Convert| -> Result<(), Box<dyn Error>> {
         shown.convert(&convert)?;
         show();
-        Ok(qemu_img.convert(&convert)?)
+        qemu_img.convert(&convert)?;
+        Ok(())
     };
 
     println!("What is {}?", image.display());

@@ -31,8 +31,15 @@ pub(crate) fn run(
         .args(&launch.args)
         .env_clear()
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
-        .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
-        .stdout(Stdio::piped())
+        .stdin(match stdin {
+            Some(secret) => Stdio::from(secret),
+            None if request.inherit_stdin => Stdio::inherit(),
+            None => Stdio::null(),
+        })
+        .stdout(match request.output {
+            Output::Captured => Stdio::piped(),
+            Output::Forwarded => Stdio::inherit(),
+        })
         .stderr(Stdio::piped())
         .process_group(0);
     let mut child = Group(command.spawn()?);
@@ -42,8 +49,8 @@ pub(crate) fn run(
     let stderr = child.0.stderr.take();
     let mut watch = Watch {
         pidfd: pidfd_open(child.pid(), PidfdFlags::empty())?,
-        stdout: Stream::new(stdout, request.output, request.output_limit, Keep::Start),
-        stderr: Stream::new(stderr, request.output, STDERR_KEPT, Keep::End),
+        stdout: Stream::new(stdout, false, request.output_limit, Keep::Start),
+        stderr: Stream::new(stderr, request.output == Output::Forwarded, STDERR_KEPT, Keep::End),
         request,
         deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
     };
@@ -164,12 +171,16 @@ impl Watch<'_> {
     /// Waits for one event and reads what there is. Returns whether the child is gone, and whether the token
     /// is cancelled.
     fn poll(&mut self, until: Option<Instant>, watch_child: bool, watch_cancel: bool) -> io::Result<(bool, bool)> {
-        let (out, err) = (self.stdout.fd(), self.stderr.fd());
-        let cancel = self.request.cancel.as_ref().filter(|_| watch_cancel).map(|token| token.read_end());
-        let child = watch_child.then(|| self.pidfd.as_fd());
-        let watched = [out, err, cancel, child];
+        let own_stderr = io::stderr();
+        // Whoever reads our standard error may be slow: what the child says waits in its pipe then, and we do not.
+        let held_back = self.stderr.forward && self.stderr.pipe.is_some() && !is_writable(own_stderr.as_fd());
+        let readable = |fd| (fd, PollFlags::IN);
+        let err = if held_back { Some((own_stderr.as_fd(), PollFlags::OUT)) } else { self.stderr.fd().map(readable) };
+        let cancel = self.request.cancel.as_ref().filter(|_| watch_cancel).map(|token| readable(token.read_end()));
+        let child = watch_child.then(|| readable(self.pidfd.as_fd()));
+        let watched = [self.stdout.fd().map(readable), err, cancel, child];
         let mut fds: Vec<PollFd<'_>> =
-            watched.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+            watched.iter().flatten().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         let timeout = until.map(|until| {
             let left = until.saturating_duration_since(Instant::now());
             // A time that does not fit is as good as for ever.
@@ -180,16 +191,21 @@ impl Watch<'_> {
             result => result?,
         };
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
-        let mut is_ready = |fd: &Option<BorrowedFd<'_>>| fd.is_some() && ready.next().unwrap_or(false);
-        let [out, err, cancelled, gone] = watched.each_ref().map(&mut is_ready);
+        let [out, err, cancelled, gone] = watched.each_ref().map(|fd| fd.is_some() && ready.next().unwrap_or_default());
         if out {
-            self.stdout.read(&mut io::stdout())?;
+            self.stdout.read()?;
         }
-        if err {
-            self.stderr.read(&mut io::stderr())?;
+        if err && !held_back {
+            self.stderr.read()?;
         }
         Ok((gone, cancelled))
     }
+}
+
+/// Whether a write of up to a page returns at once; also if it returns an error.
+fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
 }
 
 #[derive(PartialEq)]
@@ -201,7 +217,8 @@ enum Keep {
 /// One of the child's output pipes, and what is kept of what came out of it.
 struct Stream<R> {
     pipe: Option<R>,
-    output: Output,
+    /// Whether it is passed on to our standard error.
+    forward: bool,
     keep: Keep,
     limit: usize,
     kept: Vec<u8>,
@@ -209,8 +226,8 @@ struct Stream<R> {
 }
 
 impl<R: Read + AsFd> Stream<R> {
-    const fn new(pipe: Option<R>, output: Output, limit: usize, keep: Keep) -> Self {
-        Self { pipe, output, keep, limit, kept: Vec::new(), overflowed: false }
+    const fn new(pipe: Option<R>, forward: bool, limit: usize, keep: Keep) -> Self {
+        Self { pipe, forward, keep, limit, kept: Vec::new(), overflowed: false }
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -218,10 +235,13 @@ impl<R: Read + AsFd> Stream<R> {
     }
 
     /// Takes what is there; at the end of the stream the pipe is closed.
-    fn read(&mut self, forward: &mut dyn Write) -> io::Result<()> {
+    fn read(&mut self) -> io::Result<()> {
+        /// What can be written to a pipe at once when it takes anything (`PIPE_BUF`).
+        const FORWARDED_AT_ONCE: usize = 4096;
         let Some(pipe) = &mut self.pipe else { return Ok(()) };
         let mut buffer = [0; 64 << 10];
-        let count = match pipe.read(&mut buffer) {
+        let room = if self.forward { FORWARDED_AT_ONCE } else { buffer.len() };
+        let count = match pipe.read(buffer.get_mut(..room).unwrap_or_default()) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
         };
@@ -230,12 +250,9 @@ impl<R: Read + AsFd> Stream<R> {
             self.pipe = None;
             return Ok(());
         }
-        if self.output == Output::Forwarded {
+        if self.forward {
             // Nobody may be left to read it, which is no reason to end the command half way.
-            let _ = forward.write_all(bytes).and_then(|()| forward.flush());
-            if self.keep == Keep::Start {
-                return Ok(());
-            }
+            let _ = io::stderr().write_all(bytes);
         }
         match self.keep {
             Keep::Start => {

@@ -132,11 +132,17 @@ fn resource_limit(text: &Text, limits: &Limits) -> Option<Limit> {
 }
 
 fn of_exit(code: i32, text: &Text, limits: &Limits) -> ErrorKind {
-    if text.starts("sudo: ") {
-        return ErrorKind::SudoRefused;
-    }
-    if text.starts("prlimit: failed to set") {
-        return ErrorKind::LimitsNotApplied;
+    // What stands in front of qemu-img speaks only where that has not run: sudo also warns.
+    if !text.starts("qemu-img: ") {
+        if text.starts("prlimit: failed to set") {
+            return ErrorKind::LimitsNotApplied;
+        }
+        if ["prlimit: ", "timeout: ", "env: "].iter().any(|program| text.starts(program)) {
+            return ErrorKind::CouldNotStart;
+        }
+        if text.starts("sudo: ") {
+            return ErrorKind::SudoRefused;
+        }
     }
     if limits.has(Limit::FileSize) && text.ends("File too large") {
         return ErrorKind::LimitHit(Limit::FileSize);

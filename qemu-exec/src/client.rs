@@ -6,7 +6,9 @@ use std::time::Duration;
 use qemu_cmd::{Convert, Create, Info, Invocation};
 use qemu_info::{BackingChain, ImageInfo};
 
-use crate::{Error, ErrorKind, Executor, Limits, Outcome, Request, direct_io_works, ploop_image, safe_cache_mode};
+use crate::{
+    CancelToken, Error, ErrorKind, Executor, Limits, Outcome, Request, direct_io_works, ploop_image, safe_cache_mode,
+};
 
 /// qemu-img, run by an executor: one method a subcommand, typed in and out.
 ///
@@ -19,6 +21,7 @@ pub struct QemuImg<E> {
     metadata: Bounds,
     data: Bounds,
     probe_directory: Option<PathBuf>,
+    cancel: Option<CancelToken>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,7 @@ impl<E: Executor> QemuImg<E> {
             metadata: Bounds { limits: Limits::metadata(), timeout: Some(Duration::from_secs(60)) },
             data: Bounds { limits: Limits::none(), timeout: None },
             probe_directory: None,
+            cancel: None,
         }
     }
 
@@ -68,6 +72,12 @@ impl<E: Executor> QemuImg<E> {
         self
     }
 
+    /// Stops what this client runs, now and later, when the token is cancelled.
+    pub fn cancel(mut self, token: CancelToken) -> Self {
+        self.cancel = Some(token);
+        self
+    }
+
     /// The executor.
     pub const fn executor(&self) -> &E {
         &self.executor
@@ -76,11 +86,12 @@ impl<E: Executor> QemuImg<E> {
     /// Converts an image.
     ///
     /// Where the command leaves the target's cache mode open, it is `none` if O_DIRECT works there and
-    /// `writeback` if not, so that the data is on disk when this returns.
+    /// `writeback` if not, so that the data is on disk when this returns. Warnings are in the outcome's standard
+    /// error.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] before anything runs, or whatever kind the failure is.
-    pub fn convert(&self, convert: &Convert) -> Result<(), Error> {
+    pub fn convert(&self, convert: &Convert) -> Result<Outcome, Error> {
         let invocation = match convert.chosen_target_cache() {
             Some(_) => convert.invocation()?,
             None => {
@@ -99,7 +110,7 @@ impl<E: Executor> QemuImg<E> {
                 convert.clone().target_cache(mode).invocation()?
             }
         };
-        self.run(&invocation, self.data).map(drop)
+        self.run(&invocation, self.data)
     }
 
     fn target_cache(&self, convert: &Convert) -> std::io::Result<qemu_cmd::CacheMode> {
@@ -114,8 +125,8 @@ impl<E: Executor> QemuImg<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] before anything runs, or whatever kind the failure is.
-    pub fn create(&self, create: &Create) -> Result<(), Error> {
-        self.run(&create.invocation()?, self.data).map(drop)
+    pub fn create(&self, create: &Create) -> Result<Outcome, Error> {
+        self.run(&create.invocation()?, self.data)
     }
 
     /// Describes an image. A directory that is a ploop image stands for the image in it.
@@ -140,7 +151,8 @@ impl<E: Executor> QemuImg<E> {
     }
 
     fn run(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
-        let request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
+        let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
+        request.cancel.clone_from(&self.cancel);
         let outcome = self.executor.run(request)?;
         if outcome.end == crate::End::NotRun && invocation.output() == qemu_cmd::OutputKind::Text {
             return Ok(outcome);

@@ -52,7 +52,7 @@ pub fn direct_io_works(path: &Path) -> io::Result<bool> {
     };
     match probed {
         Ok(()) => Ok(true),
-        Err(Errno::INVAL | Errno::NOENT) => Ok(false),
+        Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -68,12 +68,12 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind, as an executor or a test makes one.
+    /// An error of this kind, as an executor or a test makes one: its message is the kind's name.
     #[must_use]
     pub fn new(kind: ErrorKind) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: String::new(),
+            message: format!("{kind:?}"),
             command: String::new(),
             path: None,
             exit_code: None,
@@ -83,7 +83,9 @@ impl Error {
         }))
     }
 
-    pub(crate) fn message(mut self, message: impl Into<String>) -> Self {
+    /// Says this, on one line, instead.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
         self.0.message = message.into();
         self
     }
@@ -109,7 +111,9 @@ impl Error {
         self
     }
 
-    pub(crate) fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+    /// Names what caused it.
+    #[must_use]
+    pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.0.source = Some(Box::new(source));
         self
     }

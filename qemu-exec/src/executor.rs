@@ -8,7 +8,7 @@ use crate::{CancelToken, Error, Limits, Outcome, Plan};
 
 /// Something that can run qemu-img.
 ///
-/// The trait is object-safe, and simple to implement for tests.
+/// The trait is object-safe, and can be implemented outside of this crate: see [`Plan::new`] and [`Outcome::new`].
 pub trait Executor: Send + Sync {
     /// What [`run`](Self::run) would start for this request, to the byte, but for the values of secrets.
     ///
@@ -24,6 +24,16 @@ pub trait Executor: Send + Sync {
 }
 
 impl<E: Executor + ?Sized> Executor for Box<E> {
+    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        (**self).plan(request)
+    }
+
+    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        (**self).run(request)
+    }
+}
+
+impl<E: Executor + ?Sized> Executor for std::sync::Arc<E> {
     fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
         (**self).plan(request)
     }
@@ -50,8 +60,8 @@ pub enum Output {
     /// It is kept for the [`Outcome`].
     #[default]
     Captured,
-    /// It is passed on to the caller's standard output and standard error as it comes; only the end of
-    /// standard error is also kept.
+    /// Standard output is the caller's own, and standard error is passed on to the caller's as it comes; only
+    /// the end of that is also kept.
     Forwarded,
 }
 
@@ -72,6 +82,8 @@ pub struct Request<'a> {
     pub output_limit: usize,
     /// What stops it.
     pub cancel: Option<CancelToken>,
+    /// Whether it reads the caller's standard input; otherwise that is empty, or carries a secret.
+    pub inherit_stdin: bool,
 }
 
 impl<'a> Request<'a> {
@@ -84,6 +96,7 @@ impl<'a> Request<'a> {
             output: Output::Captured,
             output_limit: 64 << 20,
             cancel: None,
+            inherit_stdin: false,
         }
     }
 
@@ -91,6 +104,11 @@ impl<'a> Request<'a> {
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// The limits that the process is given: those of the request, and no core file where there are secrets.
+    pub(crate) fn effective_limits(&self) -> Limits {
+        if self.invocation.secrets().is_empty() { self.limits } else { self.limits.without_core() }
     }
 
     /// How long the command may run by the clock; then it is killed. Default: for ever.
@@ -114,6 +132,13 @@ impl<'a> Request<'a> {
     /// Stops the command when the token is cancelled.
     pub fn cancel(mut self, token: CancelToken) -> Self {
         self.cancel = Some(token);
+        self
+    }
+
+    /// Lets the command read the caller's standard input, for an image called `/dev/stdin`. Default: no. A command
+    /// with a secret, which comes that way, does not start.
+    pub const fn inherit_stdin(mut self, on: bool) -> Self {
+        self.inherit_stdin = on;
         self
     }
 }

@@ -5,8 +5,12 @@ use std::fmt;
 use std::time::Duration;
 
 use qemu_cmd::ByteSize;
+use rustix::process::{Resource, getrlimit};
 
 /// Resource limits of the process (see setrlimit(2)). `None` is unlimited, or rather: as the caller is.
+///
+/// A limit above the caller's own is lowered to that. A process that is given a secret makes no core file unless
+/// [`core`](Self::core) says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Limits {
@@ -99,6 +103,29 @@ impl Limits {
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::none()
+    }
+
+    /// Without a core file, unless something was said about it: it would hold the secrets of the process.
+    pub(crate) const fn without_core(mut self) -> Self {
+        if self.core.is_none() {
+            self.core = Some(ByteSize::bytes(0));
+        }
+        self
+    }
+
+    /// The same, but nowhere above this process's own hard limits, which nobody but root can raise.
+    pub(crate) fn within_own(mut self) -> Self {
+        let own = |resource| getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let size = |size: Option<ByteSize>, resource| size.map(|size| size.min(ByteSize::bytes(own(resource))));
+        // One second less than the hard limit, which kills without a word.
+        let cpu = Duration::from_secs(own(Resource::Cpu).saturating_sub(1));
+        self.cpu = self.cpu.map(|time| time.min(cpu));
+        self.address_space = size(self.address_space, Resource::As);
+        self.file_size = size(self.file_size, Resource::Fsize);
+        self.core = size(self.core, Resource::Core);
+        self.open_files = self.open_files.map(|files| files.min(own(Resource::Nofile)));
+        self.processes = self.processes.map(|processes| processes.min(own(Resource::Nproc)));
+        self
     }
 
     pub(crate) const fn has(&self, limit: Limit) -> bool {

@@ -42,14 +42,14 @@ impl LocalExecutor {
     /// Looks up what is needed.
     fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {
         self.qemu_img.resolve()?;
-        if !request.limits.is_none() {
+        if !request.effective_limits().is_none() {
             self.prlimit.resolve()?;
         }
         Ok(())
     }
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
-        Launch::new(self.qemu_img.path(), args).limited(&request.limits, self.prlimit.path())
+        Launch::new(self.qemu_img.path(), args).limited(&request.effective_limits().within_own(), self.prlimit.path())
     }
 }
 
@@ -88,6 +88,11 @@ pub(crate) fn run(
             .about(request.invocation)
             .because(source)
     };
+    if request.inherit_stdin && !request.invocation.secrets().is_empty() {
+        return Err(Error::new(ErrorKind::Refused)
+            .message("standard input cannot carry both an image and a secret: give the image by its name")
+            .about(request.invocation));
+    }
     let filled = Scheme::of(request.invocation).fill(request.invocation).map_err(could_not)?;
     child::run(&launch(filled.args), filled.stdin, request, timeout).map_err(could_not)
 }

@@ -26,7 +26,8 @@ pub enum End {
 pub struct Outcome {
     /// How it ended.
     pub end: End,
-    /// What it printed on standard output. Complete, unless `end` is [`End::OutputTooLarge`].
+    /// What it printed on standard output: all of it, unless `end` is [`End::OutputTooLarge`]; nothing, if the
+    /// output was forwarded.
     pub stdout: Vec<u8>,
     /// What it printed on standard error: the last 64 KiB.
     pub stderr: Vec<u8>,

@@ -56,6 +56,14 @@ pub struct Plan {
     pub secrets: Vec<(SecretId, Delivery)>,
 }
 
+impl Plan {
+    /// A plan of an executor outside of this crate.
+    #[must_use]
+    pub const fn new(argv: Vec<OsString>, launch: Launch, secrets: Vec<(SecretId, Delivery)>) -> Self {
+        Self { argv, launch, secrets }
+    }
+}
+
 impl fmt::Display for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&shell_quote(self.program.as_os_str()))?;
@@ -67,8 +75,9 @@ impl fmt::Display for Launch {
 }
 
 impl Launch {
-    /// `program` with `args` in a clean environment.
-    pub(crate) fn new(program: &Path, args: Vec<OsString>) -> Self {
+    /// `program` with `args` and an environment that holds `LC_ALL=C` and `LANG=C`.
+    #[must_use]
+    pub fn new(program: &Path, args: Vec<OsString>) -> Self {
         let env = ["LC_ALL", "LANG"].map(|name| (name.into(), "C".into()));
         Self { program: program.to_owned(), args, env: env.into() }
     }
@@ -107,7 +116,9 @@ impl Launch {
     }
 }
 
+/// As timeout(1) takes it, to whose mind 0 is for ever.
 fn seconds(time: Duration) -> String {
+    let time = time.max(Duration::from_millis(1));
     if time.subsec_millis() == 0 {
         time.as_secs().to_string()
     } else {

@@ -17,8 +17,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// A path is of today's working directory, whenever it is looked up.
     pub(crate) fn new(name: impl Into<PathBuf>) -> Self {
-        Self { name: name.into(), found: OnceLock::new() }
+        let name = name.into();
+        let is_path = name.components().count() > 1 || name.starts_with(".");
+        let name = if is_path { std::path::absolute(&name).unwrap_or(name) } else { name };
+        Self { name, found: OnceLock::new() }
     }
 
     /// The absolute path.

@@ -12,6 +12,9 @@ use crate::{End, Error, Executor, Launch, Outcome, Plan, Request, child, local};
 /// resets the environment, its PAM modules can reset limits, and a process of root cannot be signalled by the
 /// caller. So the policy of sudoers must allow `env`, which is to say everything: this is for a caller who may
 /// be root, not for one who must not.
+///
+/// **Where sudoers logs input (`log_input`), sudo writes what comes on standard input to its log**: a secret, or the
+/// key of several. Switch that off for whoever runs qemu-img with secrets.
 #[derive(Debug)]
 pub struct SudoExecutor {
     user: Option<String>,
@@ -63,14 +66,15 @@ impl SudoExecutor {
         if request.timeout.is_some() {
             self.timeout.resolve()?;
         }
-        if !request.limits.is_none() {
+        if !request.effective_limits().is_none() {
             self.prlimit.resolve()?;
         }
         Ok(())
     }
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
-        let mut launch = Launch::new(self.qemu_img.path(), args).limited(&request.limits, self.prlimit.path());
+        let mut launch =
+            Launch::new(self.qemu_img.path(), args).limited(&request.effective_limits(), self.prlimit.path());
         if let Some(timeout) = request.timeout {
             launch = launch.timed(timeout, child::GRACE, self.timeout.path());
         }

@@ -232,8 +232,10 @@ fn limits_not_applied() {
     write_fixture(Kind::Raw, &path);
     // More than the kernel gives to anybody (fs.nr_open).
     let limits = Limits::none().open_files(1 << 40);
-    let error = info(&client().metadata_limits(limits), Source::raw(&path));
+    let error = info(&QemuImg::new(sudo()).metadata_limits(limits), Source::raw(&path));
     assert_eq!(error.kind(), ErrorKind::LimitsNotApplied, "{error}");
+    // Without sudo a limit above one's own is none.
+    client().metadata_limits(limits).info(&Info::new(Source::raw(&path))).unwrap();
 }
 
 #[test]
@@ -338,6 +340,17 @@ fn could_not_start() {
     let path = tests::executable(directory.path(), "this is no program");
     let qemu_img = QemuImg::new(LocalExecutor::with_program(path)).metadata_limits(Limits::none());
     let error = info(&qemu_img, Source::raw("/a"));
+    assert_eq!(error.kind(), ErrorKind::CouldNotStart, "{error}");
+}
+
+/// A program that cannot be executed is not an address space that is too small.
+#[test]
+fn could_not_start_under_limits() {
+    let directory = scratch();
+    let path = tests::executable(directory.path(), "#!/nonexistent/interpreter\n");
+    let error = info(&QemuImg::new(LocalExecutor::with_program(&path)), Source::raw("/a"));
+    assert_eq!(error.kind(), ErrorKind::CouldNotStart, "{error}");
+    let error = info(&QemuImg::new(qemu_exec::SudoExecutor::with_program(&path)), Source::raw("/a"));
     assert_eq!(error.kind(), ErrorKind::CouldNotStart, "{error}");
 }
 

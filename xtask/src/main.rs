@@ -4,6 +4,7 @@
 mod ci;
 mod demo;
 mod install;
+mod options;
 mod packages;
 mod run;
 mod test;
@@ -22,6 +23,8 @@ usage: cargo xtask COMMAND
                              libraries offer; installs qemu-img first if it is missing
   test [--long] [-- ARGS]    install what the tests lack and run them all; --long adds the slow ones,
                              ARGS go to `cargo test`, as in `cargo xtask test -- -- --nocapture`
+  options [QEMU_IMG…]        compare the option table with what each qemu-img takes and lists: the one in PATH, the one
+                             that QEMU_IMG names, and those given
   ci                         everything that CI checks, in the same way
   help                       this text
 
@@ -48,9 +51,10 @@ fn dispatch(command: &OsString, args: Vec<OsString>) -> Result<(), Error> {
     let wants_help = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "-h" || arg == "--help");
     match command.to_str() {
         Some("" | "help" | "-h" | "--help") => print_usage(),
-        Some("demo" | "test" | "ci") if wants_help => print_usage(),
+        Some("demo" | "test" | "options" | "ci") if wants_help => print_usage(),
         Some("demo") => demo::command(args),
         Some("test") => test::command(args),
+        Some("options") => options::command(args),
         Some("ci") => ci::command(&args),
         _ => Err(Error::Usage(format!("no command `{}`", command.display()))),
     }

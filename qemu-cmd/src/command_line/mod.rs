@@ -1,15 +1,19 @@
 //! A qemu-img command line that somebody wrote, understood option by option and otherwise kept as it is.
 
 mod check;
+mod images;
 mod lex;
 mod object;
+mod rules;
+mod values;
 
 use std::ffi::{OsStr, OsString};
 
 pub use object::{SecretObject, SecretValue};
 
 use crate::invocation::OutputKind;
-use crate::{Arg, CacheMode, Invocation, KeyVal, Location, OptionSpec, ParseError, Secret, SecretId, Subcommand};
+use crate::option_table::Spelling;
+use crate::{Arg, CacheMode, Invocation, KeyVal, OptionSpec, ParseError, Secret, SecretId, Subcommand};
 
 /// A command line in qemu-img's own syntax.
 ///
@@ -31,26 +35,36 @@ use crate::{Arg, CacheMode, Invocation, KeyVal, Location, OptionSpec, ParseError
 /// ```
 #[derive(Clone, Debug)]
 pub struct CommandLine {
-    subcommand: Subcommand,
-    pieces: Vec<Piece>,
+    pub(crate) subcommand: Subcommand,
+    pub(crate) pieces: Vec<Piece>,
     objects: Vec<SecretObject>,
     target_cache: Option<CacheMode>,
 }
 
 /// Arguments that belong together.
 #[derive(Clone, Debug)]
-struct Piece {
-    args: Vec<Arg>,
-    meaning: Meaning,
+pub(crate) struct Piece {
+    pub(crate) args: Vec<Arg>,
+    pub(crate) meaning: Meaning,
 }
 
 #[derive(Clone, Debug)]
-enum Meaning {
+pub(crate) enum Meaning {
     /// One option, or several bundled letters.
-    Options(Vec<(&'static OptionSpec, Option<OsString>)>),
+    Options(Vec<Given>),
     Operand(OsString),
     Help,
     Terminator,
+}
+
+/// An option as it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) spec: &'static OptionSpec,
+    /// The spelling, if it is not the portable letter.
+    pub(crate) name: Option<&'static Spelling>,
+    /// A secret's is taken out.
+    pub(crate) value: Option<OsString>,
 }
 
 impl CommandLine {
@@ -89,41 +103,63 @@ impl CommandLine {
         })
     }
 
-    /// Whether the option was given, by its letter or its first long name (`"t"`, `"image-opts"`).
+    /// The options in order, each with its value; that of a secret has been taken out.
+    pub fn options(&self) -> impl DoubleEndedIterator<Item = (&'static OptionSpec, Option<&OsStr>)> {
+        self.given().map(|given| (given.spec, given.value.as_deref()))
+    }
+
+    /// The same, each by its [key](OptionSpec::key).
+    pub fn given_in_order(&self) -> impl DoubleEndedIterator<Item = (&'static str, Option<&OsStr>)> {
+        self.options().map(|(spec, value)| (spec.key(), value))
+    }
+
+    pub(crate) fn given(&self) -> impl DoubleEndedIterator<Item = &Given> {
+        self.pieces.iter().flat_map(|piece| match &piece.meaning {
+            Meaning::Options(options) => options.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Whether the option was given, in any spelling; here too it can be called by its letter or by any of its names
+    /// (`"t"`, `"image-opts"`).
     #[must_use]
     pub fn has(&self, option: &str) -> bool {
-        self.given(option).next().is_some()
+        self.given().any(|given| given.spec.is(option))
     }
 
     /// The option's last value.
     #[must_use]
     pub fn value(&self, option: &str) -> Option<&OsStr> {
-        self.given(option).last().flatten()
+        self.values(option).last()
     }
 
-    fn given(&self, option: &str) -> impl Iterator<Item = Option<&OsStr>> {
-        let named = move |spec: &OptionSpec| match spec.short {
-            Some(letter) => option.chars().eq([letter]),
-            None => spec.long.first() == Some(&option),
-        };
-        let options = self.pieces.iter().flat_map(|piece| match &piece.meaning {
-            Meaning::Options(options) => options.as_slice(),
-            _ => &[],
-        });
-        options.filter(move |(spec, _)| named(spec)).map(|(_, value)| value.as_deref())
+    /// The option's values in order.
+    pub fn values(&self, option: &str) -> impl Iterator<Item = &OsStr> {
+        self.given().filter(move |given| given.spec.is(option)).filter_map(|given| given.value.as_deref())
     }
 
     /// The create options (`-o`), all together.
     #[must_use]
     pub fn create_options(&self) -> KeyVal {
+        if self.subcommand == Subcommand::Bench {
+            // There it is an offset.
+            return KeyVal::new();
+        }
         let mut text = OsString::new();
-        for value in self.given("o").flatten() {
+        for value in self.values("o") {
             if !text.is_empty() {
                 text.push(",");
             }
             text.push(value);
         }
         KeyVal::parse(&text)
+    }
+
+    /// An operand of `dd`, such as that of `if=`; the last one if it is repeated.
+    #[must_use]
+    pub fn dd_operand(&self, name: &str) -> Option<OsString> {
+        let mut operands = self.operands().rev().filter_map(values::name_and_value);
+        operands.find(|(other, _)| other == name).map(|(_, value)| value)
     }
 
     /// The `secret` objects in order.
@@ -147,28 +183,9 @@ impl CommandLine {
         self.target_cache = Some(mode);
     }
 
-    /// The image that is written.
-    #[must_use]
-    pub fn target(&self) -> Option<Location> {
-        match self.subcommand {
-            Subcommand::Convert => {
-                let name = self.operands().next_back()?;
-                Some(location(name, self.has("target-image-opts")))
-            }
-            Subcommand::Create => self.operands().next().map(Location::from_plain_name),
-            Subcommand::Info => None,
-        }
-    }
-
-    fn sources(&self) -> Vec<Location> {
-        let opts = self.has("image-opts");
-        let mut operands: Vec<&OsStr> = self.operands().collect();
-        match self.subcommand {
-            Subcommand::Convert => drop(operands.pop()),
-            Subcommand::Create => operands = self.value("b").into_iter().collect(),
-            Subcommand::Info => {}
-        }
-        operands.into_iter().map(|name| location(name, opts)).collect()
+    /// The mode that [`set_target_cache`](Self::set_target_cache) has added.
+    pub(crate) const fn added_cache(&self) -> Option<CacheMode> {
+        self.target_cache
     }
 
     /// The arguments as written, and the secrets that were taken out of them.
@@ -190,28 +207,15 @@ impl CommandLine {
                 out.deliver(object.id.clone(), secret.clone());
             }
         }
-        for source in self.sources() {
+        for source in self.reads() {
             out.reads_from(source);
         }
-        if let Some(target) = self.target() {
+        for target in self.writes() {
             out.writes_to(target);
         }
         if self.value("output").is_some_and(|kind| kind == "json") {
             out.prints(OutputKind::Json);
         }
         Ok(out)
-    }
-}
-
-/// What an operand names: for a node, the file at the bottom of it, if there is one.
-fn location(name: &OsStr, image_opts: bool) -> Location {
-    if !image_opts {
-        return Location::from_plain_name(name);
-    }
-    let opts = KeyVal::parse(name);
-    let bottom = opts.iter().filter(|(key, _)| *key == "filename" || key.ends_with(".filename")).last();
-    match bottom {
-        Some((_, path)) => Location::File(path.into()),
-        None => Location::Protocol(name.to_owned()),
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{CommandLine, Meaning};
+use super::{CommandLine, Given, Meaning};
 use crate::{Arg, KeyVal, ParseError, Secret, SecretId};
 
 /// A `secret` object of a command line.
@@ -17,6 +17,8 @@ pub struct SecretObject {
     pub id: SecretId,
     /// Where its value is.
     pub value: SecretValue,
+    /// Whether other secrets are encrypted under it; its value can then be any bytes.
+    pub is_master_key: bool,
     pub(super) piece: usize,
 }
 
@@ -34,7 +36,10 @@ pub enum SecretValue {
         base64: bool,
     },
     /// It is encrypted under another secret, and left as it was written.
-    Encrypted,
+    Encrypted {
+        /// The file that holds it, unless it stands in the arguments.
+        file: Option<PathBuf>,
+    },
 }
 
 impl CommandLine {
@@ -45,8 +50,8 @@ impl CommandLine {
         let mut at = 1;
         for (piece, taken) in self.pieces.iter().enumerate() {
             if let Meaning::Options(options) = &taken.meaning
-                && let [(spec, Some(text))] = options.as_slice()
-                && spec.long.first() == Some(&"object")
+                && let [Given { spec, value: Some(text), .. }] = options.as_slice()
+                && spec.is("object")
                 && let Some(object) = Object::parse(text).map_err(|reason| ParseError::Object { at, reason })?
             {
                 master_keys.extend(object.keyid.clone());
@@ -57,15 +62,15 @@ impl CommandLine {
         for (piece, at, object) in found {
             let fail = |reason: String| ParseError::Object { at, reason };
             let id = SecretId::new(object.id.clone()).map_err(|error| fail(error.to_string()))?;
+            let is_master_key = master_keys.contains(&object.id);
             let value = match (object.data, object.file, &object.keyid) {
                 (Some(_), Some(_), _) => return Err(fail("`data` and `file` exclude each other".to_owned())),
                 (None, None, _) => return Err(fail(format!("secret `{id}` has neither `data` nor `file`"))),
-                (_, _, Some(_)) => SecretValue::Encrypted,
+                (_, file, Some(_)) => SecretValue::Encrypted { file },
                 (None, Some(path), None) => SecretValue::File { path, base64: object.base64 },
                 (Some(data), None, None) => {
                     let bytes = decode(data, object.base64).map_err(fail)?;
-                    let is_master = master_keys.contains(&object.id);
-                    let secret = if is_master { Ok(Secret::key_material(bytes)) } else { Secret::new(bytes) };
+                    let secret = if is_master_key { Ok(Secret::key_material(bytes)) } else { Secret::new(bytes) };
                     SecretValue::Data(secret?)
                 }
             };
@@ -73,9 +78,11 @@ impl CommandLine {
                 && let Some(taken) = self.pieces.get_mut(piece)
             {
                 taken.args = vec!["--object".into(), Arg::Secret(id.clone())];
-                taken.meaning = Meaning::Options(Vec::new());
+                if let Meaning::Options(options) = &mut taken.meaning {
+                    options.iter_mut().for_each(|given| given.value = None);
+                }
             }
-            self.objects.push(SecretObject { id, value, piece });
+            self.objects.push(SecretObject { id, value, is_master_key, piece });
         }
         Ok(())
     }

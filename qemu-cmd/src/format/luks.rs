@@ -27,7 +27,8 @@ impl LuksImage {
     }
 
     /// Makes a file that holds the LUKS header only (9.0): the data lives in another file, which a
-    /// [`Source::header`](crate::Source::header) ties to it. Default: no.
+    /// [`Source::header`](crate::Source::header) ties to it. Default: no. Some releases, 10.0.2 among them, list the
+    /// option and then refuse it ("unexpected").
     #[doc(alias = "detached-header")]
     pub const fn detached_header(mut self, on: bool) -> Self {
         self.detached_header = Some(on);

@@ -47,7 +47,7 @@ impl Target {
 
 /// The plain name of a place that can only be given so.
 pub(crate) fn plain_name(location: &Location) -> Result<OsString, Error> {
-    location.plain_name()
+    location.plain_name()?.ok_or_else(|| Error::LocationNeedsNode { name: location.display_name() })
 }
 
 /// A backing file: a place and the format of the image there, which is never probed.
@@ -89,7 +89,7 @@ impl Backing {
     pub(crate) fn name(&self) -> Result<OsString, Error> {
         // The field of the qcow2 header holds 1023 bytes.
         const MAX: usize = 1023;
-        let name = self.location.plain_name()?;
+        let name = plain_name(&self.location)?;
         let length = name.as_encoded_bytes().len();
         if length > MAX {
             return Err(Error::BackingNameTooLong { path: PathBuf::from(name), length });

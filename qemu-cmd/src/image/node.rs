@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{Source, SourceForm};
+use super::{Source, SourceForm, plain_name};
 use crate::secret::SecretId;
-use crate::{Error, Format, Key, KeyVal, Location};
+use crate::{Error, Format, Key, KeyVal};
 
 /// What is read below an image, instead of what it names.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,11 +50,16 @@ impl Source {
         self.key.is_some() || self.header.is_some() || self.backing.is_some() || !self.options.is_empty()
     }
 
+    /// Whether the location has a plain name, or none because it is refused anyway.
+    fn has_plain_name(&self) -> bool {
+        !matches!(self.location.plain_name(), Ok(None))
+    }
+
     /// The source as it stands on the command line, with its key under `id`.
     pub(crate) fn spelled(&self, id: &SecretId) -> Result<Spelled, Error> {
         match self.form.unwrap_or_else(|| self.best_form(id)) {
             SourceForm::Plain if self.needs_node() => Err(Error::KeyInPlainForm),
-            SourceForm::Plain => Ok(Spelled::Plain(self.location.plain_name()?)),
+            SourceForm::Plain => Ok(Spelled::Plain(plain_name(&self.location)?)),
             SourceForm::ImageOpts => Ok(Spelled::ImageOpts(self.image_opts(id)?.render())),
             SourceForm::Json => Ok(Spelled::Json(self.json(id)?.into())),
         }
@@ -62,7 +67,7 @@ impl Source {
 
     fn best_form(&self, id: &SecretId) -> SourceForm {
         let cuts = self.backing.as_deref() == Some(&BackingOverride::Cut);
-        if !self.needs_node() {
+        if !self.needs_node() && self.has_plain_name() {
             SourceForm::Plain
         } else if cuts && self.json(id).is_ok() {
             // The other form says it with a word that qemu has deprecated.
@@ -78,9 +83,9 @@ impl Source {
         if let Some(format) = self.format {
             opts.push("driver", format.as_str());
         }
-        opts.push_prefixed("file.", &file_node(&self.location)?);
+        opts.push_prefixed("file.", &self.location.node()?);
         if let Some(header) = &self.header {
-            opts.push_prefixed("header.", &file_node(header)?);
+            opts.push_prefixed("header.", &header.node()?);
         }
         if let Some(option) = self.key_option()? {
             opts.push(option, id.as_str());
@@ -117,12 +122,6 @@ impl Source {
         });
         Ok(format!("json:{{{}}}", members.collect::<Result<Vec<_>, Error>>()?.join(",")))
     }
-}
-
-/// The protocol node of a location.
-fn file_node(location: &Location) -> Result<KeyVal, Error> {
-    let (driver, filename) = location.node()?;
-    Ok(KeyVal::new().with("driver", driver).with("filename", filename))
 }
 
 #[cfg(test)]

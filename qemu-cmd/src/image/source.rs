@@ -18,7 +18,7 @@ pub enum SourceForm {
 /// An image that exists.
 ///
 /// It has a format. Where nobody knows the format, [`probing`](Self::probing) says what that risks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Source {
     pub(super) location: Location,
@@ -30,6 +30,20 @@ pub struct Source {
     pub(super) backing: Option<Box<BackingOverride>>,
     pub(super) options: KeyVal,
     pub(super) form: Option<SourceForm>,
+}
+
+impl PartialEq for Source {
+    /// Two are the same if they mean the same image, however they are spelled.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { location, format, key, qcow2_key, header, backing, options, form: _ } = self;
+        *location == other.location
+            && *format == other.format
+            && *key == other.key
+            && *qcow2_key == other.qcow2_key
+            && *header == other.header
+            && *backing == other.backing
+            && *options == other.options
+    }
 }
 
 impl Source {
@@ -143,6 +157,7 @@ impl Source {
     /// Without the keys, of which `info` needs none.
     pub(crate) fn without_keys(mut self) -> Self {
         self.key = None;
+        self.qcow2_key = false;
         if let Some(BackingOverride::Image(image)) = self.backing.as_deref_mut() {
             *image = image.clone().without_keys();
         }
@@ -174,9 +189,6 @@ impl Source {
     }
 
     pub(crate) fn name(&self) -> String {
-        match &self.location {
-            Location::Protocol(name) => name.to_string_lossy().into_owned(),
-            Location::File(path) | Location::HostDevice(path) => path.display().to_string(),
-        }
+        self.location.display_name()
     }
 }

@@ -1,5 +1,5 @@
 use super::{push_source, setters};
-use crate::{ByteSize, CacheMode, Error, Invocation, Source};
+use crate::{ByteSize, CacheMode, Error, Invocation, Source, rules};
 
 /// `qemu-img bench`: measures how fast an image is read or written.
 ///
@@ -171,8 +171,12 @@ impl Bench {
         if self.count == Some(0) || self.depth == Some(0) {
             return Err(Error::Options("bench needs at least one request, and one at a time"));
         }
-        if self.buffer_size.is_some_and(|size| size.as_u64() == 0 || size.as_u64() > 0x7fff_ffff) {
-            return Err(Error::Options("a buffer of bench must have from 1 to 2147483647 bytes"));
+        rules::check_signed(&[self.offset])?;
+        let sizes = [self.buffer_size, self.step_size];
+        if self.buffer_size == Some(ByteSize::bytes(0))
+            || sizes.into_iter().flatten().any(|size| size.as_u64() > 0x7fff_ffff)
+        {
+            return Err(Error::Options("a buffer of bench must have from 1 to 2147483647 bytes, and a step no more"));
         }
         if let Some(interval) = self.flush_interval {
             if !self.write {

@@ -70,25 +70,18 @@ impl Bitmap {
     /// What qemu-img would always reject: see [`Error`].
     pub fn invocation(&self) -> Result<Invocation, Error> {
         let mut out = Invocation::new("bitmap");
-        let mut given = None;
         for action in &self.actions {
             match action {
-                BitmapAction::Add { granularity } => {
-                    out.arg("--add");
-                    if let Some(size) = granularity {
-                        rules::check_power_of_two("bitmap granularity", *size, ByteSize::bytes(512), ByteSize::gib(2))?;
-                        if given.replace(*size).is_some() {
-                            return Err(Error::Options("a bitmap has one granularity: add it once"));
-                        }
-                        out.option("-g", size.to_string());
-                    }
-                }
+                BitmapAction::Add { .. } => out.arg("--add"),
                 BitmapAction::Remove => out.arg("--remove"),
                 BitmapAction::Clear => out.arg("--clear"),
                 BitmapAction::Enable => out.arg("--enable"),
                 BitmapAction::Disable => out.arg("--disable"),
                 BitmapAction::Merge(other) => out.option("--merge", other.as_str()),
             }
+        }
+        if let Some(size) = self.granularity()? {
+            out.option("-g", size.to_string());
         }
         if let Some((location, format)) = &self.merge_from {
             if !self.actions.iter().any(|action| matches!(action, BitmapAction::Merge(_))) {
@@ -107,6 +100,24 @@ impl Bitmap {
         out.reads_from(self.source.location().clone());
         out.writes_to(self.source.location().clone());
         Ok(out)
+    }
+}
+
+impl Bitmap {
+    /// There is one `-g` for every `--add`.
+    fn granularity(&self) -> Result<Option<ByteSize>, Error> {
+        let mut all = self.actions.iter().filter_map(|action| match action {
+            BitmapAction::Add { granularity } => Some(*granularity),
+            _ => None,
+        });
+        let first = all.next().flatten();
+        if all.any(|other| other != first) {
+            return Err(Error::Options("a bitmap has one granularity: give the same each time it is added"));
+        }
+        if let Some(size) = first {
+            rules::check_power_of_two("bitmap granularity", size, ByteSize::bytes(512), ByteSize::gib(2))?;
+        }
+        Ok(first)
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{push_source, setters};
-use crate::{ByteSize, CacheMode, Error, Invocation, Location, Source};
+use crate::{ByteSize, CacheMode, Error, Invocation, Location, Source, rules};
 
 /// `qemu-img commit`: writes what an overlay holds into an image below it.
 ///
@@ -60,6 +60,7 @@ impl Commit {
     /// # Errors
     /// What qemu-img would always reject: see [`Error`].
     pub fn invocation(&self) -> Result<Invocation, Error> {
+        rules::check_signed(&[self.rate])?;
         let mut out = Invocation::new("commit");
         if let Some(mode) = self.cache {
             out.option("-t", mode.as_str());

@@ -337,6 +337,7 @@ impl Convert {
         if let Some(size) = self.sparse_size {
             rules::check_sparse_size(size)?;
         }
+        rules::check_signed(&[self.rate])?;
         let refuse = |wrong: bool, reason| if wrong { Err(Error::Options(reason)) } else { Ok(()) };
         let several = !self.more_sources.is_empty();
         let existing = matches!(self.target.0, TargetKind::Existing(_));

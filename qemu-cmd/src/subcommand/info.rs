@@ -31,9 +31,16 @@ pub struct Info {
 }
 
 impl Info {
-    /// Describes `source`.
-    pub const fn new(source: Source) -> Self {
-        Self { source, force_share: true, human: false, backing_chain: false, cache: None, limits: false }
+    /// Describes `source`, whose keys are dropped: none is needed.
+    pub fn new(source: Source) -> Self {
+        Self {
+            source: source.without_keys(),
+            force_share: true,
+            human: false,
+            backing_chain: false,
+            cache: None,
+            limits: false,
+        }
     }
 
     /// Describes the image even while another process writes it. Default: yes, since only headers are read.
@@ -71,7 +78,7 @@ impl Info {
 
     /// The same question about another image.
     pub fn with_source(mut self, source: Source) -> Self {
-        self.source = source;
+        self.source = source.without_keys();
         self
     }
 

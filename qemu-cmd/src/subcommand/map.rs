@@ -1,6 +1,6 @@
 use super::{push_source, setters};
 use crate::invocation::OutputKind;
-use crate::{ByteSize, Error, Invocation, Source};
+use crate::{ByteSize, Error, Invocation, Source, rules};
 
 /// `qemu-img map`: which parts of an image hold data, and in which image of the chain; as JSON.
 ///
@@ -50,6 +50,7 @@ impl Map {
     /// # Errors
     /// What qemu-img would always reject: see [`Error`].
     pub fn invocation(&self) -> Result<Invocation, Error> {
+        rules::check_signed(&[self.start_offset, self.max_length])?;
         let mut out = Invocation::new("map");
         out.flag(!self.human, "--output=json");
         if let Some(offset) = self.start_offset {

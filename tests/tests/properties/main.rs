@@ -44,6 +44,7 @@ fn check<S: Strategy>(strategy: &S, property: impl Fn(S::Value) -> Checked) {
 }
 
 /// A command of any kind.
+#[allow(clippy::large_enum_variant, reason = "there are few of them")]
 #[derive(Clone, Debug)]
 enum Command {
     Convert(Convert),

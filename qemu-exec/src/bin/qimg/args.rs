@@ -10,27 +10,7 @@ use qemu_exec::cmd::{ByteSize, Subcommand};
 
 use crate::Error;
 use crate::dry_run::Format;
-
-const USAGE: &str = "\
-usage: qimg [OPTION…] SUBCOMMAND [qemu-img's own options and operands]
-
-Runs qemu-img as asked, with secrets kept off its command line and its cache
-set so that a converted image is on disk when qimg returns.
-
-subcommands: convert, create, info
-
-  --dry-run[=shell|json]  show what would run, and run nothing
-  --sudo[=USER]           run through sudo -n, as root or as USER
-  --limit-cpu SECONDS     CPU time; for info 30 unless given; `none` for no limit
-  --limit-memory BYTES    address space; for info 1G unless given; `none` for no limit
-  --timeout SECONDS       time by the clock; for info 60 unless given; `none` for no limit
-  --qemu-img PATH         another qemu-img
-  -h, --help              this text; after a subcommand, qemu-img's
-  -V, --version           the version of qimg
-
-exit status: qemu-img's own; 2 if qimg refused; 124 if the timeout passed;
-128 + N if signal N ended qemu-img
-";
+use crate::{completions, explain, man, own, table};
 
 /// What qimg was asked to do.
 pub(crate) enum Action {
@@ -101,10 +81,16 @@ pub(crate) fn parse() -> Result<Action, Error> {
                 options.bounds.memory = Some(if value == "none" { None } else { Some(value.parse()?) });
             }
             Long("qemu-img") => options.qemu_img = Some(parser.value()?.into()),
-            Short('h') | Long("help") => return Ok(Action::Print(USAGE.to_owned())),
+            Short('h') | Long("help") => return Ok(Action::Print(own::usage())),
             Short('V') | Long("version") => {
                 return Ok(Action::Print(format!("qimg {}\n", env!("CARGO_PKG_VERSION"))));
             }
+            Value(command) if command == "explain" => return explain::text(parser.raw_args()?).map(Action::Print),
+            Value(command) if command == "completions" => {
+                return completions::text(parser.raw_args()?).map(Action::Print);
+            }
+            Value(command) if command == "man" => return Ok(Action::Print(man::text())),
+            Value(command) if command == "options" => return Ok(Action::Print(table::text())),
             Value(subcommand) => {
                 options.command.push(subcommand);
                 options.command.extend(parser.raw_args()?);
@@ -113,7 +99,7 @@ pub(crate) fn parse() -> Result<Action, Error> {
             other => return Err(other.unexpected().into()),
         }
     }
-    Err("no subcommand: write convert, create or info, or --help".into())
+    Err("no subcommand: write one, such as convert or info, or --help".into())
 }
 
 fn seconds(option: &str, value: &OsString) -> Result<Option<Duration>, Error> {

@@ -1,9 +1,9 @@
 //! What would run, for people and for programs.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use qemu_exec::Plan;
-use qemu_exec::cmd::{Invocation, Location};
+use qemu_exec::cmd::{Feature, Info, Invocation, Location, Source};
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy)]
@@ -12,10 +12,10 @@ pub(crate) enum Format {
     Json,
 }
 
-pub(crate) fn show(format: Format, plan: &Plan, invocation: &Invocation) -> String {
+pub(crate) fn show(format: Format, plan: &Plan, invocation: &Invocation, requires: &[Feature]) -> String {
     match format {
         Format::Shell => shell(plan),
-        Format::Json => object(plan, invocation).to_string(),
+        Format::Json => object(plan, invocation, requires).to_string(),
     }
 }
 
@@ -29,7 +29,7 @@ fn shell(plan: &Plan) -> String {
     line
 }
 
-fn object(plan: &Plan, invocation: &Invocation) -> Value {
+fn object(plan: &Plan, invocation: &Invocation, requires: &[Feature]) -> Value {
     let mut launch = vec![text(plan.launch.program.as_os_str())];
     launch.extend(plan.launch.args.iter().map(|arg| text(arg)));
     let env: serde_json::Map<String, Value> =
@@ -43,16 +43,33 @@ fn object(plan: &Plan, invocation: &Invocation) -> Value {
         "secrets": secrets,
         "reads": invocation.reads().iter().map(location).collect::<Vec<_>>(),
         "writes": invocation.writes().iter().map(location).collect::<Vec<_>>(),
+        "requires": requires.iter().map(feature).collect::<Vec<_>>(),
     })
 }
 
-fn location(location: &Location) -> Value {
-    match location {
-        Location::File(path) | Location::HostDevice(path) => text(path.as_os_str()),
-        Location::Protocol(name) => text(name),
-        // A kind of place that this program does not know yet is at least named.
-        other => Value::from(format!("{other:?}")),
+/// What not every version has. `before` is there if later ones have it no more.
+fn feature(feature: &Feature) -> Value {
+    let mut object = json!({"feature": feature.name, "since": feature.since.to_string()});
+    if let (Some(removed), Some(object)) = (feature.removed, object.as_object_mut()) {
+        object.insert("before".to_owned(), removed.to_string().into());
     }
+    object
+}
+
+fn location(location: &Location) -> Value {
+    if let Location::Protocol(name) = location {
+        return text(name);
+    }
+    match location.path() {
+        Some(path) => text(path.as_os_str()),
+        None => text(&as_operand(location).unwrap_or_else(|| format!("{location:?}").into())),
+    }
+}
+
+/// A place that is no path, as a command line names it.
+fn as_operand(location: &Location) -> Option<OsString> {
+    let info = Info::new(Source::raw(location.clone())).invocation().ok()?;
+    info.argv(|_| OsString::new()).pop()
 }
 
 /// JSON has no way to hold bytes that are not UTF-8; the shell form has.

@@ -1,13 +1,19 @@
 //! `qimg`: a drop-in for `qemu-img` that shows what would run, bounds it, and keeps secrets out of sight.
 
 mod args;
+mod completions;
 mod dry_run;
+mod explain;
+mod man;
+mod own;
 mod run;
 mod secrets;
+mod table;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use qemu_exec::cmd::{CommandLine, Invocation, Subcommand};
+use qemu_exec::cmd::{CommandLine, Invocation, Location, Subcommand};
 use qemu_exec::{Executor, LocalExecutor, Output, Request, SudoExecutor, safe_cache_mode};
 
 use args::{Action, Options};
@@ -18,7 +24,7 @@ const REFUSED: u8 = 2;
 fn main() -> ExitCode {
     let result = args::parse().and_then(|action| match action {
         Action::Print(text) => {
-            print!("{text}");
+            std::io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Action::Run(options) => act(&options),
@@ -37,7 +43,9 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
     let mut invocation = line.invocation()?;
     if line.subcommand() == Subcommand::Convert && !line.has("t") && !line.asks_for_help() {
         if let Some(target) = line.target() {
-            line.set_target_cache(safe_cache_mode(&target)?);
+            let place = target.path().map_or_else(String::new, |path| path.display().to_string());
+            let mode = safe_cache_mode(&target).map_err(|error| format!("`{place}` cannot be written: {error}"))?;
+            line.set_target_cache(mode);
         }
         invocation = line.invocation()?;
     }
@@ -46,7 +54,7 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
     match options.dry_run {
         Some(format) => {
             let plan = executor.plan(&request)?;
-            println!("{}", dry_run::show(format, &plan, &invocation));
+            writeln!(std::io::stdout(), "{}", dry_run::show(format, &plan, &invocation, &line.requires()))?;
             Ok(ExitCode::SUCCESS)
         }
         None => run::run(&*executor, request),
@@ -56,7 +64,8 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
 fn request<'a>(options: &Options, line: &CommandLine, invocation: &'a Invocation) -> Request<'a> {
     let request = Request::new(invocation).output(Output::Forwarded);
     let bounds = options.bounds.for_subcommand(line.subcommand());
-    request.limits(bounds.limits).timeout(bounds.timeout)
+    let reads_stdin = invocation.reads().iter().filter_map(Location::path).any(secrets::is_stdin);
+    request.limits(bounds.limits).timeout(bounds.timeout).inherit_stdin(reads_stdin)
 }
 
 fn executor(options: &Options) -> Box<dyn Executor> {

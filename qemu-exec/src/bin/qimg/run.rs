@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use qemu_exec::{CancelToken, End, ErrorKind, Executor, Request};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::{Error, one_line};
+use crate::{Error, REFUSED, one_line};
 
 /// What timeout(1) exits with.
 const TIMED_OUT: u8 = 124;
@@ -17,7 +17,9 @@ pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitC
     let interrupted = Arc::new(AtomicUsize::new(0));
     let token = CancelToken::new()?;
     // qemu-img has a process group of its own, so what the terminal sends reaches qimg alone.
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
+    let ignored = ignored_signals();
+    // What was ignored stays so, for nohup and for what a script runs in the background.
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| !ignored(*signal)) {
         signal_hook::flag::register_usize(signal, Arc::clone(&interrupted), signal.try_into()?)?;
         signal_hook::low_level::pipe::register(signal, token.write_end().as_fd().try_clone_to_owned()?)?;
     }
@@ -25,6 +27,10 @@ pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitC
     let outcome = executor.run(request.cancel(token))?;
     let end = outcome.end;
     let Err(error) = outcome.ok(invocation, &limits) else { return Ok(ExitCode::SUCCESS) };
+    if error.kind() == ErrorKind::SudoRefused {
+        // sudo's own words have been passed on, and qemu-img has not run.
+        return Ok(ExitCode::from(REFUSED));
+    }
     // qemu-img's own words have been passed on; what it cannot know about is added.
     if !matches!(end, End::Exited(_) | End::Cancelled) || matches!(error.kind(), ErrorKind::LimitHit(_)) {
         eprintln!("qimg: {}", one_line(&error));
@@ -36,6 +42,14 @@ pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitC
         End::Cancelled => after_signal(i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default()),
         _ => 1,
     }))
+}
+
+/// Which signals were ignored when this process began.
+fn ignored_signals() -> impl Fn(i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
+    move |signal| mask & (1 << (signal - 1)) != 0
 }
 
 fn after_signal(signal: i32) -> u8 {

@@ -14,27 +14,37 @@ use crate::Error;
 /// `data=`. In a dry run nothing is read.
 pub(crate) fn take_over(line: &mut CommandLine, dry_run: bool) -> Result<(), Error> {
     for object in line.secret_objects().to_vec() {
-        if let SecretValue::File { path, base64 } = &object.value
-            && is_own_descriptor(path)
-        {
-            let secret = if dry_run { Secret::new("")? } else { read(path, *base64)? };
-            line.deliver(&object.id, secret);
+        match &object.value {
+            SecretValue::File { path, base64 } if is_own_descriptor(path) => {
+                let bytes = if dry_run { Vec::new() } else { read(path, *base64)? };
+                let secret = if object.is_master_key { Secret::key_material(bytes) } else { Secret::new(bytes)? };
+                line.deliver(&object.id, secret);
+            }
+            SecretValue::Encrypted { file: Some(path) } if is_own_descriptor(path) => {
+                let reason = "is encrypted under another, and qemu-img cannot read it there: give a file";
+                return Err(format!("secret `{}` in `{}` {reason}", object.id, path.display()).into());
+            }
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// Whether the image is what qimg has as its standard input.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|stdin| path == Path::new(stdin))
 }
 
 fn is_own_descriptor(path: &Path) -> bool {
     path == "/dev/stdin" || path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd")
 }
 
-fn read(path: &Path, base64: bool) -> Result<Secret, Error> {
+fn read(path: &Path, base64: bool) -> Result<Vec<u8>, Error> {
     let bytes = Zeroizing::new(fs::read(path).map_err(|error| format!("`{}`: {error}", path.display()))?);
     if !base64 {
-        return Ok(Secret::new(bytes.to_vec())?);
+        return Ok(bytes.to_vec());
     }
     let dense: Zeroizing<Vec<u8>> =
         Zeroizing::new(bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect());
-    let decoded = STANDARD.decode(&*dense).map_err(|_| format!("`{}` does not hold base64", path.display()))?;
-    Ok(Secret::new(decoded)?)
+    STANDARD.decode(&*dense).map_err(|_| format!("`{}` does not hold base64", path.display()).into())
 }

@@ -21,6 +21,8 @@
 //! # the_log_is_one_line_without_a_passphrase();
 //! ```
 
+mod subcommands;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +31,10 @@ use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
+
+pub use subcommands::{
+    amend, bench, bitmap, check, command, commit, compare, dd, map, measure, rebase, resize, snapshot, source_snapshot,
+};
 
 use crate::os::{Unit, from_units};
 use crate::{
@@ -144,8 +150,8 @@ pub fn location() -> BoxedStrategy<Location> {
     let protocols: Vec<&str> = PROTOCOLS.iter().copied().filter(|name| !matches!(*name, "json" | "file")).collect();
     let name = (select(protocols), prop_oneof![Just("pool/image".to_owned()), "[ -~]{0,20}"]);
     prop_oneof![
-        10 => path().prop_map(Location::File),
-        2 => path().prop_map(Location::HostDevice),
+        10 => path().prop_map(Location::from),
+        2 => "[a-z][a-z0-9,=: ]{0,8}".prop_map(|name| Location::HostDevice(PathBuf::from("/dev/").join(name))),
         1 => name.prop_filter_map("a protocol", |(name, rest)| Location::protocol(format!("{name}:{rest}")).ok()),
     ]
     .boxed()

@@ -1,0 +1,194 @@
+//! Which images a command line reads and writes.
+
+use std::ffi::{OsStr, OsString};
+
+use serde_json::Value;
+
+use super::CommandLine;
+use crate::{KeyVal, Location, Subcommand};
+
+impl CommandLine {
+    /// The first image that is written.
+    #[must_use]
+    pub fn target(&self) -> Option<Location> {
+        self.writes().into_iter().next()
+    }
+
+    /// The images that it is told to read. What is changed in place is read too.
+    #[must_use]
+    pub fn reads(&self) -> Vec<Location> {
+        let opts = self.has("image-opts");
+        let mut operands: Vec<&OsStr> = self.operands().collect();
+        let mut others = Vec::new();
+        match self.subcommand {
+            Subcommand::Convert => {
+                operands.pop();
+                others.extend(self.backing());
+            }
+            Subcommand::Create => {
+                operands.clear();
+                others.extend(self.backing());
+            }
+            Subcommand::Dd => {
+                let input = self.dd_operand("if");
+                return input.iter().flat_map(|name| locations(name, opts)).collect();
+            }
+            Subcommand::Rebase if !self.has("u") => {
+                others.extend(self.value("b").filter(|name| !name.is_empty()).map(Location::from_plain_name));
+            }
+            Subcommand::Bitmap => {
+                operands.truncate(1);
+                others.extend(self.value("b").map(Location::from_plain_name));
+            }
+            Subcommand::Resize => operands.truncate(1),
+            _ => {}
+        }
+        operands.into_iter().flat_map(|name| locations(name, opts)).chain(others).collect()
+    }
+
+    /// The images that it is told to write.
+    #[must_use]
+    pub fn writes(&self) -> Vec<Location> {
+        let opts = self.has("image-opts");
+        let first = || self.operands().next().map(|name| location(name, opts));
+        let any = |options: &[&str]| options.iter().any(|option| self.has(option));
+        let target = match self.subcommand {
+            Subcommand::Convert => {
+                self.operands().next_back().map(|name| location(name, self.has("target-image-opts")))
+            }
+            Subcommand::Create => self.operands().next().map(Location::from_plain_name),
+            Subcommand::Dd => self.dd_operand("of").map(|name| Location::from_plain_name(&name)),
+            Subcommand::Amend | Subcommand::Bitmap | Subcommand::Rebase | Subcommand::Resize => first(),
+            Subcommand::Commit => {
+                // The base is where the data goes.
+                return first().into_iter().chain(self.value("b").map(Location::from_plain_name)).collect();
+            }
+            Subcommand::Bench if self.has("w") => first(),
+            Subcommand::Check if self.has("r") => first(),
+            Subcommand::Snapshot if any(&["c", "a", "d"]) => first(),
+            _ => None,
+        };
+        target.into_iter().collect()
+    }
+
+    /// The backing file of a new image, unless it is not opened.
+    fn backing(&self) -> Option<Location> {
+        if self.has("u") || self.has("n") {
+            return None;
+        }
+        let name = self.backing_name()?;
+        Some(Location::from_plain_name(&name)).filter(|_| !name.is_empty())
+    }
+
+    /// The name of a new image's backing file.
+    pub(super) fn backing_name(&self) -> Option<OsString> {
+        let option = if self.subcommand == Subcommand::Create { "b" } else { "B" };
+        let given = self.value(option).map(OsStr::to_owned);
+        given.or_else(|| self.create_options().get("backing_file").map(OsStr::to_owned))
+    }
+}
+
+/// What an operand names.
+fn location(name: &OsStr, image_opts: bool) -> Location {
+    locations(name, image_opts).into_iter().next().unwrap_or_else(|| Location::from_plain_name(name))
+}
+
+/// What an operand names: for a node, the place at the bottom of it, and the files of the nodes that it overrides, such
+/// as the backing file.
+fn locations(name: &OsStr, image_opts: bool) -> Vec<Location> {
+    let Some(node) = node(name, image_opts) else { return vec![Location::from_plain_name(name)] };
+    let is_other =
+        |key: &str| key.ends_with(".filename") && key.split('.').any(|part| !matches!(part, "file" | "filename"));
+    let others = node.iter().filter(|(key, _)| is_other(key)).map(|(key, value)| {
+        let driver = format!("{}driver", key.strip_suffix("filename").unwrap_or_default());
+        file(node.get(&driver), value)
+    });
+    std::iter::once(bottom(&node)).chain(others).collect()
+}
+
+/// The keys of an operand that is a node, in either syntax.
+pub(super) fn node(operand: &OsStr, image_opts: bool) -> Option<KeyVal> {
+    if image_opts { Some(KeyVal::parse(operand)) } else { flat_json(operand.to_str()?.strip_prefix("json:")?) }
+}
+
+/// The place that a node comes down to, under a format and what else lies over it.
+fn bottom(node: &KeyVal) -> Location {
+    let mut node = node.clone();
+    loop {
+        let inner = node.iter().filter_map(|(key, value)| Some((key.strip_prefix("file.")?, value)));
+        let inner = inner.fold(KeyVal::new(), |list, (key, value)| list.with(key, value));
+        if inner == KeyVal::new() {
+            break;
+        }
+        node = inner;
+    }
+    match node.get("filename") {
+        Some(name) => file(node.get("driver"), name),
+        None => Location::from_node(node),
+    }
+}
+
+/// The place of a `filename`: without a driver it is read like a plain name.
+fn file(driver: Option<&OsStr>, name: &OsStr) -> Location {
+    match driver.and_then(OsStr::to_str) {
+        Some("file") => Location::from(name),
+        Some("host_device" | "host_cdrom") => Location::HostDevice(name.into()),
+        _ => Location::from_plain_name(name),
+    }
+}
+
+/// A `json:` node as the list of `key=value` that means the same.
+fn flat_json(text: &str) -> Option<KeyVal> {
+    let Ok(Value::Object(object)) = serde_json::from_str(text) else { return None };
+    let mut list = KeyVal::new();
+    let mut left: Vec<(String, Value)> = object.into_iter().rev().collect();
+    while let Some((key, value)) = left.pop() {
+        match value {
+            Value::Object(object) => {
+                left.extend(object.into_iter().rev().map(|(inner, value)| (format!("{key}.{inner}"), value)));
+            }
+            Value::Array(items) => {
+                left.extend(items.into_iter().enumerate().rev().map(|(at, value)| (format!("{key}.{at}"), value)));
+            }
+            Value::String(value) => list = list.with(key, value),
+            other => list = list.with(key, other.to_string()),
+        }
+    }
+    Some(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_name_the_file_at_their_bottom() {
+        let file = |path: &str| Location::from(path);
+        let device = Location::HostDevice("/dev/vg/a".into());
+        let named = |text: &str| Location::from_plain_name(text.as_ref());
+        let keys = |text: &str| Location::from_node(KeyVal::parse(text.as_ref()));
+        for (node, wanted) in [
+            ("driver=qcow2,file.driver=file,file.filename=/a,,b", vec![file("/a,b")]),
+            ("driver=raw,file.driver=host_device,file.filename=/dev/vg/a", vec![device.clone()]),
+            ("file.filename=/a", vec![file("/a")]),
+            ("driver=qcow2,file.filename=nbd://h/e", vec![named("nbd://h/e")]),
+            (
+                "driver=qcow2,backing.driver=raw,backing.file.filename=/base,file.filename=/a",
+                vec![file("/a"), file("/base")],
+            ),
+            ("driver=raw,offset=512,file.driver=raw,file.file.filename=/a", vec![file("/a")]),
+            ("driver=nbd,host=h,export=e", vec![keys("driver=nbd,host=h,export=e")]),
+        ] {
+            assert_eq!(locations(node.as_ref(), true), wanted, "{node}");
+        }
+        for (name, wanted) in [
+            (r#"json:{"driver":"qcow2","file":{"driver":"file","filename":"/a,b"}}"#, vec![file("/a,b")]),
+            (r#"json:{"file.driver":"host_device","file.filename":"/dev/vg/a"}"#, vec![device]),
+            (r#"json:{"driver":"nbd","path":"/s"}"#, vec![keys("driver=nbd,path=/s")]),
+            ("json:{", vec![named("json:{")]),
+            ("driver=qcow2", vec![file("driver=qcow2")]),
+        ] {
+            assert_eq!(locations(name.as_ref(), false), wanted, "{name}");
+        }
+    }
+}

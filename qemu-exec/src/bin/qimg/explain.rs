@@ -1,0 +1,75 @@
+//! `qimg explain`: what each argument of a command line does.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use qemu_exec::cmd::{CommandLine, Explained, shell_quote};
+use serde_json::{Value, json};
+
+use crate::Error;
+
+/// Arguments that are wider than this stand on a line of their own.
+const WIDEST: usize = 36;
+
+pub(crate) fn text(args: impl Iterator<Item = OsString>) -> Result<String, Error> {
+    let (is_json, command) = parse(args)?;
+    let line = CommandLine::parse(command)?;
+    let explained = line.explain();
+    if is_json {
+        return Ok(format!("{}\n", explained.iter().map(object).collect::<Value>()));
+    }
+    let mut text = table(&explained);
+    let refusal = line.invocation().err().map(|refusal| format!("qimg refuses it: {refusal}\n"));
+    let notes = refusal.into_iter().chain(line.requires().into_iter().map(|feature| format!("{feature}\n")));
+    let notes: String = notes.collect();
+    if !notes.is_empty() {
+        text.push_str(&format!("\n{notes}"));
+    }
+    Ok(text)
+}
+
+/// Whether JSON is wanted, and the command line without the program's name.
+fn parse(args: impl Iterator<Item = OsString>) -> Result<(bool, Vec<OsString>), Error> {
+    let mut args = args.peekable();
+    let mut is_json = false;
+    while let Some(arg) = args.next_if(|arg| arg.as_encoded_bytes().starts_with(b"-")) {
+        let value = match arg.to_str() {
+            Some("--") => break,
+            Some("--output") => args.next(),
+            Some(text) => text.strip_prefix("--output=").map(OsString::from),
+            None => None,
+        };
+        is_json = match value.as_ref().and_then(|value| value.to_str()) {
+            Some("json") => true,
+            Some("human") => false,
+            _ => return Err("explain takes --output=human or --output=json, then `--` and a command line".into()),
+        };
+    }
+    let is_program = |arg: &OsString| Path::new(arg).file_stem().is_some_and(|name| name == "qemu-img");
+    args.next_if(is_program);
+    Ok((is_json, args.collect()))
+}
+
+fn object(explained: &Explained) -> Value {
+    let args: Vec<_> = explained.args.iter().map(|arg| arg.to_string_lossy()).collect();
+    json!({"args": args, "meaning": explained.meaning})
+}
+
+fn table(explained: &[Explained]) -> String {
+    let shown = |explained: &Explained| {
+        let args: Vec<_> = explained.args.iter().map(|arg| shell_quote(arg)).collect();
+        args.join(" ")
+    };
+    let rows: Vec<(String, &str)> = explained.iter().map(|row| (shown(row), row.meaning.as_str())).collect();
+    let widths = rows.iter().map(|(args, _)| args.chars().count());
+    let width = widths.filter(|width| *width <= WIDEST).max().unwrap_or_default();
+    let mut text = String::new();
+    for (args, meaning) in rows {
+        if args.chars().count() > width {
+            text.push_str(&format!("{args}\n{:width$}  {meaning}\n", ""));
+        } else {
+            text.push_str(&format!("{args:<width$}  {meaning}\n"));
+        }
+    }
+    text
+}

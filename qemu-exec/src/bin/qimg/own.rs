@@ -1,0 +1,83 @@
+//! What qimg has beside qemu-img's subcommands: its own options, which stand before the subcommand, and its commands
+//! about commands.
+
+use qemu_exec::cmd::Subcommand;
+
+/// An option of qimg.
+pub(crate) struct Own {
+    /// The letter, if it has one.
+    pub(crate) short: Option<char>,
+    pub(crate) long: &'static str,
+    /// What its value is called; in brackets if it can be left out.
+    pub(crate) value: Option<&'static str>,
+    pub(crate) doc: &'static str,
+}
+
+pub(crate) const OPTIONS: &[Own] = &[
+    own("dry-run", Some("[shell|json]"), "show what would run, and run nothing"),
+    own("sudo", Some("[USER]"), "run through sudo -n, as root or as USER"),
+    own("limit-cpu", Some("SECONDS"), "CPU time; for info 30 unless given; `none` for no limit"),
+    own("limit-memory", Some("BYTES"), "address space; for info 1G unless given; `none` for no limit"),
+    own("timeout", Some("SECONDS"), "time by the clock; for info 60 unless given; `none` for no limit"),
+    own("qemu-img", Some("PATH"), "another qemu-img"),
+    Own { short: Some('h'), ..own("help", None, "this text; after a subcommand, qemu-img's") },
+    Own { short: Some('V'), ..own("version", None, "the version of qimg") },
+];
+
+/// The commands about commands: name, arguments, and what they do.
+pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
+    ("explain", "[--output=human|json] -- qemu-img …", "tells what each argument of a command line does"),
+    ("options", "", "prints every option of every subcommand, and since when it exists"),
+    ("completions", "bash|zsh|fish", "prints completions for a shell"),
+    ("man", "", "prints a manual page"),
+];
+
+/// What qimg exits with, and when.
+pub(crate) const EXIT_STATUS: &str =
+    "qemu-img's own; 2 if qimg refused; 124 if the timeout passed; 128 + N if signal N ended qemu-img";
+
+const fn own(long: &'static str, value: Option<&'static str>, doc: &'static str) -> Own {
+    Own { short: None, long, value, doc }
+}
+
+impl Own {
+    /// Whether its value is an argument of its own.
+    pub(crate) fn has_separate_value(&self) -> bool {
+        self.value.is_some_and(|value| !value.starts_with('['))
+    }
+
+    /// `-h, --help`, `--sudo[=USER]`, `--timeout SECONDS`.
+    pub(crate) fn spelled(&self) -> String {
+        let letter = self.short.map_or_else(String::new, |letter| format!("-{letter}, "));
+        let value = match self.value {
+            Some(value) => match value.strip_prefix('[') {
+                Some(optional) => format!("[={optional}"),
+                None => format!(" {value}"),
+            },
+            None => String::new(),
+        };
+        format!("{letter}--{}{value}", self.long)
+    }
+}
+
+/// What `qimg --help` prints.
+pub(crate) fn usage() -> String {
+    let mut text = String::from(
+        "usage: qimg [OPTION…] SUBCOMMAND [qemu-img's own options and operands]\n\n\
+         Runs qemu-img as asked, with secrets kept off its command line and its cache\n\
+         set so that a converted image is on disk when qimg returns.\n\n",
+    );
+    for own in OPTIONS {
+        text.push_str(&format!("  {:<24}{}\n", own.spelled(), own.doc));
+    }
+    text.push_str("\nsubcommands, as qemu-img has them:\n\n");
+    for subcommand in Subcommand::ALL {
+        text.push_str(&format!("  {:<10}{}\n", subcommand.as_str(), subcommand.summary()));
+    }
+    text.push_str("\nabout commands, which run nothing:\n\n");
+    for (name, args, doc) in COMMANDS {
+        text.push_str(&format!("  {}\n      {doc}\n", format!("{name} {args}").trim_end()));
+    }
+    text.push_str(&format!("\nexit status: {}\n", EXIT_STATUS.replace("124", "\n124").replace("; \n", ";\n")));
+    text
+}

@@ -1,0 +1,238 @@
+//! How `qimg` ends when qemu-img does not end by itself: timeouts, limits, and signals to either of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tests::{qemu_img, scratch};
+
+/// The program as it was built, for the qemu-img under test.
+fn qimg() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
+    if std::env::var_os("QEMU_IMG").is_some() {
+        command.arg("--qemu-img").arg(qemu_img());
+    }
+    command
+}
+
+fn need_sudo() {
+    let able = Command::new("sudo").args(["-n", "true"]).output().is_ok_and(|output| output.status.success());
+    assert!(able, "this test needs sudo that asks for no password: install sudo, and allow `sudo -n` or run as root");
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The line that qimg adds to what qemu-img said.
+fn own_line(output: &Output) -> String {
+    let text = stderr(output);
+    let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("qimg: ")).collect();
+    assert_eq!(lines.len(), 1, "{text:?}");
+    lines[0].to_owned()
+}
+
+/// The processes whose command line holds this path.
+fn processes_with(path: &Path) -> Vec<(Pid, Vec<Vec<u8>>)> {
+    let path = path.as_os_str().as_bytes();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
+        let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
+        if line.windows(path.len()).any(|window| window == path) {
+            found.push((pid, line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()));
+        }
+    }
+    found
+}
+
+/// qemu-img itself, once it runs: neither qimg nor what stands in front of qemu-img.
+fn qemu_img_with(path: &Path) -> Pid {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        for (pid, line) in processes_with(path) {
+            let name = |arg: &[u8]| arg.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
+            let wrapper =
+                [&b"qimg-under-test"[..], b"sudo", b"env", b"timeout", b"prlimit"].contains(&&*name(&line[0]));
+            let runs = line.windows(2).any(|pair| name(&pair[0]).starts_with(b"qemu-img") && pair[1] == b"convert");
+            // A shell in front of it becomes it.
+            if runs && !wrapper && !name(&line[0]).ends_with(b"sh") {
+                return pid;
+            }
+        }
+        assert!(Instant::now() < deadline, "qemu-img did not start");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn assert_nothing_left(path: &Path) {
+    let left: Vec<String> =
+        processes_with(path).iter().map(|(_, line)| String::from_utf8_lossy(&line.join(&b' ')).into_owned()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// A conversion that would take a quarter of an hour, in a directory of its own, and is running.
+struct Long {
+    directory: tempfile::TempDir,
+    child: Child,
+    qemu_img: Pid,
+}
+
+impl Long {
+    fn start(mut command: Command) -> Self {
+        let directory = scratch();
+        let (from, to) = (directory.path().join("a"), directory.path().join("b"));
+        File::create(&from).unwrap().set_len(64 << 20).unwrap();
+        command.args("convert -m 1 -S 0 -r 64k -f raw -O raw".split(' ')).arg(&from).arg(&to);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let qemu_img = qemu_img_with(directory.path());
+        Self { directory, child, qemu_img }
+    }
+
+    fn signal_qimg(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end, which must come soon and leave no process behind.
+    fn end(self) -> Output {
+        let started = Instant::now();
+        let output = self.child.wait_with_output().unwrap();
+        assert!(started.elapsed() < Duration::from_secs(4), "it took {:?} to end", started.elapsed());
+        assert_nothing_left(self.directory.path());
+        output
+    }
+}
+
+#[test]
+fn a_signal_to_qimg_ends_qemu_img_too() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let long = Long::start(qimg());
+        long.signal_qimg(signal);
+        let output = long.end();
+        assert_eq!(output.status.code(), Some(code), "{signal:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{signal:?}: {output:?}");
+    }
+}
+
+#[test]
+fn a_signal_to_qimg_ends_qemu_img_of_another_user_too() {
+    need_sudo();
+    for (sudo, signal, code) in [("--sudo", Signal::INT, 130), ("--sudo=nobody", Signal::TERM, 143)] {
+        let mut command = qimg();
+        // With everything that can stand between the two.
+        command.args([sudo, "--timeout=100", "--limit-cpu=100", "--limit-memory=4G"]);
+        let long = Long::start(command);
+        long.signal_qimg(signal);
+        let output = long.end();
+        assert_eq!(output.status.code(), Some(code), "{sudo} {signal:?}: {output:?}");
+    }
+}
+
+/// What nohup(1) does: qemu-img would go on.
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(qimg().get_program()).args(qimg().get_args());
+    let mut long = Long::start(command);
+    long.signal_qimg(Signal::HUP);
+    std::thread::sleep(Duration::from_millis(300));
+    let alive = long.child.try_wait().unwrap().is_none();
+    if alive {
+        long.signal_qimg(Signal::TERM);
+    }
+    let output = long.end();
+    assert!(alive, "it ended: {output:?}");
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+}
+
+#[test]
+fn a_signal_that_kills_qemu_img_is_told() {
+    for signal in [Signal::KILL, Signal::TERM, Signal::SEGV] {
+        let long = Long::start(qimg());
+        kill_process(long.qemu_img, signal).unwrap();
+        let output = long.end();
+        assert_eq!(output.status.code(), Some(128 + signal.as_raw()), "{output:?}");
+        let said = own_line(&output);
+        assert!(said.contains(&format!("signal {}", signal.as_raw())), "{said}");
+    }
+}
+
+#[test]
+fn the_timeout_is_124() {
+    let directory = scratch();
+    // Nobody writes to it, so to open it takes for ever.
+    let fifo = directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let new = directory.path().join("new");
+    let run = |options: &[&str], line: &[&std::ffi::OsStr]| {
+        let started = Instant::now();
+        let output = qimg().args(options).args(line).output().unwrap();
+        assert_eq!(output.status.code(), Some(124), "{options:?}: {output:?}");
+        assert!(started.elapsed() < Duration::from_secs(4), "{options:?} took {:?}", started.elapsed());
+        let said = own_line(&output);
+        assert!(said.contains("ran out of time"), "{said}");
+        assert_nothing_left(directory.path());
+    };
+    let info = ["info".as_ref(), "-f".as_ref(), "raw".as_ref(), fifo.as_os_str()];
+    run(&["--timeout=0.3"], &info);
+    let convert = ["convert".as_ref(), "-f".as_ref(), "raw".as_ref(), fifo.as_os_str(), new.as_os_str()];
+    run(&["--timeout", "0.3", "--limit-cpu=20"], &convert);
+    need_sudo();
+    run(&["--sudo", "--timeout=0.3"], &info);
+    assert!(!new.exists());
+}
+
+#[test]
+fn a_limit_is_named() {
+    let directory = scratch();
+    let (a, new) = (directory.path().join("a"), directory.path().join("new"));
+    File::create(&a).unwrap().set_len(1 << 20).unwrap();
+    let info = |limit: &str| qimg().arg(limit).args(["info", "-f", "raw"]).arg(&a).output().unwrap();
+    // With too little, the loader exits with 127; with a bit more, qemu-img is aborted or trapped when it starts a
+    // thread. What is too little depends on the build.
+    let mut codes = BTreeSet::new();
+    for mib in (4..64).step_by(2) {
+        let output = info(&format!("--limit-memory={mib}M"));
+        let code = output.status.code().unwrap();
+        codes.insert(code);
+        if code != 0 {
+            let said = own_line(&output);
+            assert!(said.contains(&format!("limit of {} bytes on address space", mib << 20)), "{output:?}");
+        }
+    }
+    assert!(codes.is_superset(&[0, 127].into()), "{codes:?}");
+    let (abort, trap) = (128 + Signal::ABORT.as_raw(), 128 + Signal::TRAP.as_raw());
+    assert!(codes.contains(&abort) || codes.contains(&trap), "{codes:?}");
+
+    // To derive a key for that long takes more than a second.
+    need_sudo();
+    std::thread::scope(|scope| {
+        for sudo in [None, Some("--sudo")] {
+            let new = new.with_extension(sudo.unwrap_or_default());
+            scope.spawn(move || {
+                let mut command = qimg();
+                command.args(sudo).args([
+                    "--limit-cpu=1",
+                    "create",
+                    "-f",
+                    "luks",
+                    "-o",
+                    "key-secret=s,iter-time=20000",
+                ]);
+                let output =
+                    command.args(["--object", "secret,id=s,data=hunter2"]).arg(new).arg("1M").output().unwrap();
+                assert_eq!(output.status.code(), Some(128 + Signal::XCPU.as_raw()), "{sudo:?}: {output:?}");
+                let said = own_line(&output);
+                assert!(said.contains("limit of 1 s on CPU time"), "{sudo:?}: {said}");
+            });
+        }
+    });
+}

@@ -3,7 +3,7 @@
 
 use crate::run::{self, Error};
 
-/// A program that something here needs.
+/// A program that something here needs, or a module of qemu (`.so`).
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     pub(crate) why: &'static str,
@@ -67,6 +67,41 @@ pub(crate) const TOOLS: &[Tool] = &[
         name: "strace",
         why: "shows the system calls of a conversion, such as those that flush to disk",
         packages: everywhere("strace"),
+    },
+    Tool {
+        name: "qemu-nbd",
+        why: "serves an image for the tests of NBD",
+        packages: Packages { apt: "qemu-utils", zypper: "qemu-tools", brew: Some("qemu"), ..everywhere("qemu-img") },
+    },
+    Tool {
+        name: "block-curl.so",
+        why: "qemu-img reads images from web servers with it",
+        packages: Packages { apt: "qemu-block-extra", brew: Some("qemu"), ..everywhere("qemu-block-curl") },
+    },
+    Tool {
+        name: "block-ssh.so",
+        why: "qemu-img reads images from SSH servers with it",
+        packages: Packages { apt: "qemu-block-extra", brew: Some("qemu"), ..everywhere("qemu-block-ssh") },
+    },
+    Tool {
+        name: "sshd",
+        why: "serves an image for the tests of SSH",
+        packages: Packages {
+            pacman: "openssh",
+            zypper: "openssh",
+            brew: Some("openssh"),
+            ..everywhere("openssh-server")
+        },
+    },
+    Tool {
+        name: "ssh-agent",
+        why: "holds the key that the tests of SSH log in with",
+        packages: Packages {
+            apt: "openssh-client",
+            dnf: "openssh-clients",
+            apk: "openssh-client-default",
+            ..everywhere("openssh")
+        },
     },
 ];
 

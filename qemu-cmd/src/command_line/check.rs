@@ -2,9 +2,9 @@
 //! subcommand, then what it cannot say.
 
 use super::{CommandLine, rules, values};
-use crate::{Error, ParseError, Subcommand};
+use crate::{Error, Location, ParseError, Subcommand};
 
-pub(super) fn check(line: &CommandLine) -> Result<(), ParseError> {
+pub(super) fn check(line: &CommandLine, reads: &[Location], writes: &[Location]) -> Result<(), ParseError> {
     if rules::asks_for_option_help(line) {
         return Ok(());
     }
@@ -12,6 +12,9 @@ pub(super) fn check(line: &CommandLine) -> Result<(), ParseError> {
     check_choices(line)?;
     check_pairs(line)?;
     rules::check(line)?;
+    if matches!(line.subcommand, Subcommand::Convert | Subcommand::Dd) {
+        rules::check_not_same(reads, writes)?;
+    }
     check_values(line)
 }
 

@@ -84,7 +84,7 @@ impl CommandLine {
     pub(super) fn backing_name(&self) -> Option<OsString> {
         let option = if self.subcommand == Subcommand::Create { "b" } else { "B" };
         let given = self.value(option).map(OsStr::to_owned);
-        given.or_else(|| self.create_options().get("backing_file").map(OsStr::to_owned))
+        given.or_else(|| self.create_option("backing_file"))
     }
 }
 

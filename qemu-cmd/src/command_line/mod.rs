@@ -155,6 +155,15 @@ impl CommandLine {
         KeyVal::parse(&text)
     }
 
+    /// The value of a create option. Lists that do not have its name in them are not taken apart.
+    pub(crate) fn create_option(&self, key: &str) -> Option<OsString> {
+        let mentions = |list: &OsStr| list.as_encoded_bytes().windows(key.len()).any(|part| part == key.as_bytes());
+        if !self.values("o").any(mentions) {
+            return None;
+        }
+        self.create_options().get(key).map(OsStr::to_owned)
+    }
+
     /// An operand of `dd`, such as that of `if=`; the last one if it is repeated.
     #[must_use]
     pub fn dd_operand(&self, name: &str) -> Option<OsString> {
@@ -193,8 +202,9 @@ impl CommandLine {
     /// # Errors
     /// What qemu-img would always reject or get silently wrong: [`ParseError::Refused`].
     pub fn invocation(&self) -> Result<Invocation, ParseError> {
+        let (reads, writes) = (self.reads(), self.writes());
         if !self.asks_for_help() {
-            check::check(self)?;
+            check::check(self, &reads, &writes)?;
         }
         let mut args: Vec<Arg> = vec![self.subcommand.as_str().into()];
         if let Some(mode) = self.target_cache {
@@ -207,12 +217,8 @@ impl CommandLine {
                 out.deliver(object.id.clone(), secret.clone());
             }
         }
-        for source in self.reads() {
-            out.reads_from(source);
-        }
-        for target in self.writes() {
-            out.writes_to(target);
-        }
+        reads.into_iter().for_each(|source| out.reads_from(source));
+        writes.into_iter().for_each(|target| out.writes_to(target));
         if self.value("output").is_some_and(|kind| kind == "json") {
             out.prints(OutputKind::Json);
         }

@@ -6,7 +6,7 @@ use super::images::node;
 use super::values::{is_size, name_and_value, whole_number, wrong};
 use super::{CommandLine, KeyVal};
 use crate::option_table::ValueKind;
-use crate::{ByteSize, Error, Subcommand, rules};
+use crate::{ByteSize, Error, Location, Subcommand, rules};
 
 type Checked = Result<(), Error>;
 
@@ -40,7 +40,7 @@ pub(super) fn asks_for_option_help(line: &CommandLine) -> bool {
         Subcommand::Amend => line.has("f") || line.operands().count() == 1,
         _ => false,
     };
-    takes_it && line.create_options().iter().any(|(key, _)| matches!(key, "help" | "?"))
+    takes_it && ["help", "?"].iter().any(|word| line.create_option(word).is_some())
 }
 
 /// Whether `--remove-all` is the only action, which then takes no bitmap.
@@ -120,8 +120,7 @@ fn check_bitmap(line: &CommandLine) -> Checked {
 }
 
 fn check_convert(line: &CommandLine) -> Checked {
-    let options = line.create_options();
-    let has_backing = line.has("B") || options.get("backing_file").is_some();
+    let has_backing = line.backing_name().is_some();
     if line.operands().count() > 2 {
         if line.has("l") {
             return Err(Error::Options("-l needs a single source: an image made of several has no snapshots"));
@@ -142,24 +141,20 @@ fn check_convert(line: &CommandLine) -> Checked {
             return Err(Error::BackingUnsupported { format });
         }
     }
-    check_not_same(line)?;
     if let Some(coroutines) = line.value("m").and_then(OsStr::to_str).and_then(|text| text.parse().ok()) {
         rules::check_coroutines(coroutines)?;
     }
     if let Some(size) = line.value("S").and_then(size) {
         rules::check_sparse_size(size)?;
     }
-    if line.has("c") { check_compression(line, &options) } else { Ok(()) }
+    if line.has("c") { check_compression(line, &line.create_options()) } else { Ok(()) }
 }
 
 /// 5.2 overwrites a raw image while it reads it; later ones fail to lock it. dd has no lock at all.
-fn check_not_same(line: &CommandLine) -> Checked {
-    let Some(target) = line.target() else { return Ok(()) };
-    match line.reads().into_iter().find(|source| source.path().is_some() && source.is_same(&target)) {
-        Some(source) => {
-            let name = source.path().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
-            Err(Error::SameFile { name })
-        }
+pub(super) fn check_not_same(reads: &[Location], writes: &[Location]) -> Checked {
+    let is_written = |source: &&Location| writes.iter().any(|target| source.is_same(target));
+    match reads.iter().find(is_written).and_then(Location::path) {
+        Some(path) => Err(Error::SameFile { name: path.to_string_lossy().into_owned() }),
         None => Ok(()),
     }
 }
@@ -239,7 +234,7 @@ fn check_dd(line: &CommandLine) -> Checked {
     {
         return Err(Error::Options("a block of dd must have from 1 to 2147483647 bytes"));
     }
-    check_not_same(line)
+    Ok(())
 }
 
 fn check_measure(line: &CommandLine) -> Checked {

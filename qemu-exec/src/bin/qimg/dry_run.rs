@@ -1,9 +1,9 @@
 //! What would run, for people and for programs.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 
 use qemu_exec::Plan;
-use qemu_exec::cmd::{Feature, Info, Invocation, Location, Source};
+use qemu_exec::cmd::{Feature, Invocation, Location};
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy)]
@@ -57,19 +57,7 @@ fn feature(feature: &Feature) -> Value {
 }
 
 fn location(location: &Location) -> Value {
-    if let Location::Protocol(name) = location {
-        return text(name);
-    }
-    match location.path() {
-        Some(path) => text(path.as_os_str()),
-        None => text(&as_operand(location).unwrap_or_else(|| format!("{location:?}").into())),
-    }
-}
-
-/// A place that is no path, as a command line names it.
-fn as_operand(location: &Location) -> Option<OsString> {
-    let info = Info::new(Source::raw(location.clone())).invocation().ok()?;
-    info.argv(|_| OsString::new()).pop()
+    Value::from(location.to_string())
 }
 
 /// JSON has no way to hold bytes that are not UTF-8; the shell form has.

@@ -1,0 +1,284 @@
+//! Every kind of place: what is spelled can be read again, and the real qemu-img reads the content behind it.
+//!
+//! What can be served on this machine is served; of the others it is known that qemu-img understands the arguments.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "locations/servers.rs"]
+mod servers;
+#[path = "locations/spelling.rs"]
+mod spelling;
+#[path = "locations/strategy.rs"]
+mod strategy;
+#[path = "locations/understood.rs"]
+mod understood;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use qemu_cmd::{
+    Blkdebug, Blkverify, ByteSize, Convert, FatType, HostKeyCheck, HostKeyHash, InjectError, Location, Nbd, NullCo,
+    Raw, SecretId, Source, SourceForm, Ssh, Target, Throttle, Url, Vvfat, Window,
+};
+use qemu_exec::QemuImg;
+use servers::{Http, LoopDevice, Sshd, nbd_tcp, nbd_unix};
+use tempfile::TempDir;
+use tests::{content, qemu_img, scratch, sudo};
+
+const FORMS: [Option<SourceForm>; 3] = [None, Some(SourceForm::ImageOpts), Some(SourceForm::Json)];
+
+/// Runs the qemu-img under test, by which no proxy is used.
+fn run(args: &[OsString], agent: Option<&Path>) -> Output {
+    let mut command = Command::new(qemu_img());
+    command.args(args).env("LC_ALL", "C").env_remove("SSH_AUTH_SOCK");
+    for name in ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    if let Some(socket) = agent {
+        command.env("SSH_AUTH_SOCK", socket);
+    }
+    command.output().expect("qemu-img is installed: cargo xtask test installs it")
+}
+
+/// What qemu-img says, unless it lacks the driver: then what to install.
+fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lacks = ["Unknown protocol", "Unknown driver", "initialize module", "open module", "Failed to open module"];
+    if let Some(line) = text.lines().find(|line| lacks.iter().any(|lack| line.contains(lack))) {
+        panic!(
+            "the qemu-img under test lacks a driver: install the package that has it, of the same build \
+             (`qemu-block-extra` on Debian and Ubuntu): {line}"
+        );
+    }
+    text
+}
+
+/// A version of the qemu-img under test, as far as it matters.
+fn is_at_least(major: u32, minor: u32) -> bool {
+    let output = run(&["--version".into()], None);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut numbers = text.split_whitespace().nth(2).unwrap().split('.').map(|number| number.parse::<u32>().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap()) >= (major, minor)
+}
+
+/// How to read a place.
+#[derive(Default)]
+struct Reader<'a> {
+    /// Objects that the place names.
+    objects: &'a [&'a str],
+    agent: Option<&'a Path>,
+}
+
+impl Reader<'_> {
+    /// Converts the place to a raw file, and gives that.
+    fn convert(&self, place: &Location, form: Option<SourceForm>) -> (Output, Vec<u8>) {
+        let directory = scratch();
+        let copy = directory.path().join("copy");
+        let source = Source::raw(place.clone());
+        let source = form.into_iter().fold(source, Source::form);
+        let invocation = Convert::new(source, Target::new(&copy, Raw::new())).invocation().unwrap();
+        let mut args = invocation.argv(|_| unreachable!("a place holds no secret"));
+        for object in self.objects {
+            args.splice(1..1, ["--object".into(), object.into()]);
+        }
+        (run(&args, self.agent), std::fs::read(copy).unwrap_or_default())
+    }
+
+    /// Checks that the place reads as `wanted`, in every form.
+    fn check(&self, place: impl Into<Location>, wanted: &[u8]) {
+        let place = place.into();
+        for form in FORMS {
+            let (output, read) = self.convert(&place, form);
+            assert!(output.status.success(), "{place:?} as {form:?}: {}", said(&output));
+            assert!(read == wanted, "{place:?} as {form:?} reads as something else");
+        }
+    }
+
+    /// Checks that reading the place fails, and what is said.
+    fn check_fails(&self, place: impl Into<Location>, wanted: &str) {
+        let place = place.into();
+        for form in FORMS {
+            let (output, _) = self.convert(&place, form);
+            let text = said(&output);
+            assert!(!output.status.success() && text.contains(wanted), "{place:?} as {form:?}: {text}");
+        }
+    }
+}
+
+fn check(place: impl Into<Location>, wanted: &[u8]) {
+    Reader::default().check(place, wanted);
+}
+
+/// A directory with a raw image of this name.
+fn image(name: &str) -> (TempDir, PathBuf) {
+    let directory = scratch();
+    let path = directory.path().join(name);
+    std::fs::write(&path, content()).unwrap();
+    (directory, path)
+}
+
+#[test]
+fn files() {
+    let (_directory, path) = image("a,b=c nbd:é\\\"");
+    check(path.as_path(), &content());
+}
+
+#[test]
+fn host_devices() {
+    let (_directory, path) = image("image");
+    let device = LoopDevice::over(&path);
+    for form in FORMS {
+        let directory = scratch();
+        let copy = directory.path().join("copy");
+        let source = form.into_iter().fold(Source::raw(Location::HostDevice(device.0.clone())), Source::form);
+        QemuImg::new(sudo()).convert(&Convert::new(source, Target::new(&copy, Raw::new()))).unwrap();
+        assert!(std::fs::read(copy).unwrap() == content(), "{form:?}");
+    }
+}
+
+#[test]
+fn nbd_over_tcp() {
+    let (_directory, path) = image("image");
+    for export in ["", "disk", "a b,c:d/é%41@?&=\"\\#[]+;~'", "/slashed"] {
+        let (_server, port) = nbd_tcp(&path, &["-x", export]);
+        let nbd = Nbd::tcp("127.0.0.1", port);
+        check(if export.is_empty() { nbd } else { nbd.export(export) }, &content());
+    }
+}
+
+#[test]
+fn nbd_over_a_unix_socket() {
+    let (directory, path) = image("image");
+    for (socket, export) in [("s", "disk"), ("a b,c:d%41?&=\"é+#", "x/y z"), ("a b,c:d?=\"é+#;~@[]", "%41&=")] {
+        let socket = directory.path().join(socket);
+        let _server = nbd_unix(&path, &socket, &["-x", export]);
+        check(Nbd::unix(&socket).export(export), &content());
+    }
+}
+
+#[test]
+fn nbd_with_tls() {
+    let (_directory, path) = image("image");
+    let keys = scratch();
+    std::fs::write(keys.path().join("keys.psk"), format!("qemu:{}\n", "0123456789abcdef".repeat(4))).unwrap();
+    let object = |endpoint: &str| format!("tls-creds-psk,id=tls0,dir={},endpoint={endpoint}", keys.path().display());
+    let (server, client) = (object("server"), format!("{},username=qemu", object("client")));
+    let (_server, port) = nbd_tcp(&path, &["--object", &server, "--tls-creds", "tls0", "-x", "disk"]);
+    let nbd = Nbd::tcp("127.0.0.1", port).export("disk");
+    Reader { objects: &[&client], ..Reader::default() }.check(nbd.clone().tls_creds("tls0"), &content());
+    Reader::default().check_fails(nbd, "TLS");
+}
+
+#[test]
+fn http() {
+    let server = Http::serve("/a%20b,c?d=e&f=g:h@i", content(), &[]);
+    let url = Url::new(format!("http://127.0.0.1:{}/a%20b,c?d=e&f=g:h@i", server.port)).unwrap();
+    check(url.clone(), &content());
+    let seconds = std::time::Duration::from_secs;
+    check(url.clone().readahead(ByteSize::kib(64)).timeout(seconds(10_000)).sslverify(false), &content());
+    check(Window::new(url, ByteSize::kib(64)).size(ByteSize::kib(4)), &content()[64 << 10..68 << 10]);
+    let other = Url::new(format!("http://127.0.0.1:{}/other", server.port)).unwrap();
+    Reader::default().check_fails(other, "404");
+}
+
+#[test]
+fn http_with_a_password_and_cookies() {
+    // `me:hunter,2` in base64.
+    let wanted = &["Authorization: Basic bWU6aHVudGVyLDI=", "Cookie: a=b; c=d"];
+    let server = Http::serve("/", content(), wanted);
+    let id = |id: &str| SecretId::new(id).unwrap();
+    let url = Url::new(format!("http://127.0.0.1:{}/", server.port)).unwrap();
+    let objects = ["secret,id=word,data=hunter,,2", "secret,id=jar,data=a=b; c=d"];
+    let reader = Reader { objects: &objects, ..Reader::default() };
+    let full = url.clone().username("me").password_secret(id("word")).cookie_secret(id("jar"));
+    reader.check(full.clone(), &content());
+    reader.check_fails(full.cookie_secret(id("word")), "401");
+    reader.check_fails(url, "401");
+}
+
+#[test]
+fn ssh() {
+    let (_directory, path) = image("a b,c:d%41?&=\"é+#");
+    let server = Sshd::start();
+    let reader = Reader { agent: Some(&server.agent_socket), ..Reader::default() };
+    let ssh = |check| Ssh::new("127.0.0.1", &path).port(server.port).user(&server.user).host_key_check(check);
+    reader.check(ssh(HostKeyCheck::None), &content());
+    reader.check(ssh(server.fingerprint(HostKeyHash::Md5)), &content());
+    let sha256 = ssh(server.fingerprint(HostKeyHash::Sha256));
+    if is_at_least(6, 1) {
+        reader.check(sha256, &content());
+    } else {
+        reader.check_fails(sha256, "sha256");
+    }
+    let wrong = HostKeyCheck::Hash { hash_type: HostKeyHash::Md5, hash: "00".repeat(16) };
+    reader.check_fails(ssh(wrong), "does not match");
+}
+
+#[test]
+fn nothing() {
+    check(NullCo::new().size(ByteSize::mib(1)).read_zeroes(true), &vec![0; 1 << 20]);
+    let (output, read) = Reader::default().convert(&NullCo::new().into(), None);
+    assert!(output.status.success());
+    assert_eq!(read.len(), 1 << 30);
+}
+
+#[test]
+fn host_directories() {
+    let (directory, _) = image("image.bin");
+    for (fat, size) in [(FatType::Fat12, 1_474_560), (FatType::Fat16, 2_949_120)] {
+        let disk = Vvfat::exposing_host_directory(directory.path()).floppy(true).fat_type(fat).label("a,b c");
+        let (output, read) = Reader::default().convert(&disk.into(), Some(SourceForm::Json));
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(read.len(), size);
+        assert!(read.windows(11).any(|name| name == b"IMAGE   BIN"));
+        assert!(read.windows(512).step_by(512).any(|sector| sector == &content()[..512]));
+    }
+}
+
+#[test]
+fn windows() {
+    let (_directory, path) = image("image");
+    let window = Window::new(path.as_path(), ByteSize::bytes(1000));
+    check(window.clone().size(ByteSize::kib(512)), &content()[1000..][..512 << 10]);
+    let inner = Window::new(window.size(ByteSize::kib(64)), ByteSize::bytes(24)).size(ByteSize::kib(32));
+    check(inner, &content()[1024..][..32 << 10]);
+    check(Window::new(path.as_path(), ByteSize::kib(1020)), &content()[1020 << 10..]);
+    let beyond = Window::new(path.as_path(), ByteSize::mib(2));
+    Reader::default().check_fails(beyond, "cannot be greater than size");
+    let (_server, port) = nbd_tcp(&path, &["-x", "disk"]);
+    let over_nbd = Window::new(Nbd::tcp("127.0.0.1", port).export("disk"), ByteSize::kib(8));
+    check(over_nbd, &content()[8 << 10..]);
+}
+
+#[test]
+fn throttled_places() {
+    let (_directory, path) = image("image");
+    let throttle = Throttle::new(path.as_path(), "slow-1");
+    let reader = Reader { objects: &["throttle-group,id=slow-1,x-bps-total=4194304"], ..Reader::default() };
+    reader.check(throttle.clone(), &content());
+    Reader::default().check_fails(throttle, "'slow-1' does not exist");
+}
+
+#[test]
+fn injected_errors() {
+    let (_directory, path) = image("image");
+    check(Blkdebug::new(path.as_path()).align(ByteSize::kib(4)), &content());
+    let error = InjectError::new("none").errno(28).sector(4).once(false).immediately(true);
+    Reader::default().check_fails(Blkdebug::new(path.as_path()).inject_error(error), "No space left on device");
+    let once = InjectError::new("none").sector(1 << 30).once(true);
+    check(Blkdebug::new(path.as_path()).inject_error(once), &content());
+}
+
+#[test]
+fn places_that_must_agree() {
+    let (directory, path) = image("image");
+    let other = directory.path().join("other");
+    let mut content = content();
+    std::fs::write(&other, &content).unwrap();
+    let both = Blkverify::new(path.as_path(), other.as_path());
+    check(both.clone(), &content);
+    content[4096] ^= 1;
+    std::fs::write(&other, &content).unwrap();
+    Reader::default().check_fails(both, "mismatch");
+}

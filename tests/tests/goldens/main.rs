@@ -1,10 +1,12 @@
 //! The exact arguments of one command of each sort, as text that can be read in a review.
 //!
-//! `argv/NAME.txt` is a line that says what it is, then `qemu-img` and one argument a line. A change of arguments is
+//! `argv/NAME.txt` is a line that says what it is, then `qemu-img` and one argument a line (`''` if it is empty). A change of arguments is
 //! a change of these files: `UPDATE_GOLDENS=1 cargo test -p tests --test goldens` writes them anew and removes those
 //! that belong to no case, and the diff shows what changed. The cases of `reference` are OpenStack Nova's, byte for byte.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod more;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,30 +22,30 @@ use qemu_cmd::{
 
 /// The cases by name: what each is, and its command.
 #[derive(Default)]
-struct Cases(BTreeMap<String, (String, Invocation)>);
+pub(crate) struct Cases(BTreeMap<String, (String, Invocation)>);
 
 impl Cases {
-    fn add(&mut self, name: impl Into<String>, what: impl Into<String>, command: Result<Invocation, Error>) {
+    pub(crate) fn add(&mut self, name: impl Into<String>, what: impl Into<String>, command: Result<Invocation, Error>) {
         let name = name.into();
         let invocation = command.unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
         let earlier = self.0.insert(name.clone(), (what.into(), invocation));
         assert!(earlier.is_none(), "{name} twice");
     }
 
-    fn convert(&mut self, name: &str, what: &str, convert: &Convert) {
+    pub(crate) fn convert(&mut self, name: &str, what: &str, convert: &Convert) {
         self.add(format!("convert-{name}"), format!("convert: {what}"), convert.invocation());
     }
 
-    fn create(&mut self, name: &str, what: &str, create: &Create) {
+    pub(crate) fn create(&mut self, name: &str, what: &str, create: &Create) {
         self.add(format!("create-{name}"), format!("create: {what}"), create.invocation());
     }
 
-    fn info(&mut self, name: &str, what: &str, info: &Info) {
+    pub(crate) fn info(&mut self, name: &str, what: &str, info: &Info) {
         self.add(format!("info-{name}"), format!("info: {what}"), info.invocation());
     }
 }
 
-fn key() -> Secret {
+pub(crate) fn key() -> Secret {
     Secret::new("never shown").unwrap()
 }
 
@@ -274,6 +276,9 @@ fn cases() -> BTreeMap<String, (String, Invocation)> {
     paths_and_forms(&mut cases);
     creates(&mut cases);
     infos(&mut cases);
+    more::subcommands(&mut cases);
+    more::convert(&mut cases);
+    more::formats(&mut cases);
     cases.0
 }
 
@@ -282,8 +287,8 @@ fn render(what: &str, invocation: &Invocation) -> String {
     let mut text = format!("# {what}\nqemu-img\n");
     for arg in invocation.argv(|id| format!("secret,id={id},file=<{id}>").into()) {
         let arg = arg.to_str().expect("goldens are text");
-        assert!(!arg.contains('\n') && !arg.is_empty(), "{arg:?} is not one line");
-        text.push_str(arg);
+        assert!(!arg.contains('\n') && arg != "''", "{arg:?} is not one line");
+        text.push_str(if arg.is_empty() { "''" } else { arg });
         text.push('\n');
     }
     text

@@ -236,3 +236,33 @@ fn a_limit_is_named() {
         }
     });
 }
+
+/// Whoever reads our output may stop reading: that holds up neither the timeout nor the signals.
+#[test]
+fn a_reader_that_stops_reading_stops_nothing_else() {
+    let directory = scratch();
+    for body in ["exec yes", "exec yes >&2"] {
+        let endless = tests::executable(directory.path(), &format!("#!/bin/sh\n{body}\n"));
+        let start = |timeout: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
+            command.arg("--qemu-img").arg(&endless).args(["--timeout", timeout, "info", "a"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let wait = |mut child: Child| {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            loop {
+                if let Some(status) = child.try_wait().unwrap() {
+                    return status.code();
+                }
+                assert!(Instant::now() < deadline, "{body}: still there");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        assert_eq!(wait(start("0.5")), Some(124), "{body}");
+        let child = start("100");
+        std::thread::sleep(Duration::from_millis(300));
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(wait(child), Some(143), "{body}");
+    }
+    assert!(processes_with(directory.path()).is_empty());
+}

@@ -14,7 +14,7 @@ pub(crate) fn ensure(names: &[&str]) -> Result<(), Error> {
     let own_qemu_img = qemu_img_override()?;
     let wanted = TOOLS.iter().filter(|tool| names.contains(&tool.name));
     let missing: Vec<&Tool> = wanted
-        .filter(|tool| !(own_qemu_img && tool.name == "qemu-img") && run::find_tool(tool.name).is_none())
+        .filter(|tool| !(own_qemu_img && tool.name == "qemu-img") && run::find_program(tool.name).is_none())
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -23,7 +23,7 @@ pub(crate) fn ensure(names: &[&str]) -> Result<(), Error> {
         eprintln!("missing: `{}`: {}", tool.name, tool.why);
     }
     install(&missing)?;
-    let still_missing: Vec<&Tool> = missing.into_iter().filter(|tool| run::find_tool(tool.name).is_none()).collect();
+    let still_missing: Vec<&Tool> = missing.into_iter().filter(|tool| run::find_program(tool.name).is_none()).collect();
     if still_missing.is_empty() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 
 use crate::run::{self, Error};
 
-/// A program that something here needs, or a module of qemu (`.so`).
+/// A program that something here needs.
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     pub(crate) why: &'static str,
@@ -72,16 +72,6 @@ pub(crate) const TOOLS: &[Tool] = &[
         name: "qemu-nbd",
         why: "serves an image for the tests of NBD",
         packages: Packages { apt: "qemu-utils", zypper: "qemu-tools", brew: Some("qemu"), ..everywhere("qemu-img") },
-    },
-    Tool {
-        name: "block-curl.so",
-        why: "qemu-img reads images from web servers with it",
-        packages: Packages { apt: "qemu-block-extra", brew: Some("qemu"), ..everywhere("qemu-block-curl") },
-    },
-    Tool {
-        name: "block-ssh.so",
-        why: "qemu-img reads images from SSH servers with it",
-        packages: Packages { apt: "qemu-block-extra", brew: Some("qemu"), ..everywhere("qemu-block-ssh") },
     },
     Tool {
         name: "sshd",
@@ -172,6 +162,7 @@ impl Manager {
                 "install",
                 "-y",
                 "--no-install-recommends",
+                "--no-remove",
             ],
             Self::Dnf => &["dnf", "install", "-y"],
             Self::Zypper => &["zypper", "--non-interactive", "install", "--no-recommends"],

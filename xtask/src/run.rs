@@ -89,17 +89,6 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     env::split_paths(&search_path()).map(|directory| directory.join(name)).find(|path| is_executable(path))
 }
 
-/// A program, or a module of qemu, which has a directory of its own below that of the libraries.
-pub(crate) fn find_tool(name: &str) -> Option<PathBuf> {
-    if !name.ends_with(".so") {
-        return find_program(name);
-    }
-    let mut directories: Vec<PathBuf> = ["/usr/lib", "/usr/lib64"].map(PathBuf::from).into();
-    // Debian has a directory for each architecture.
-    directories.extend(std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path()));
-    directories.into_iter().map(|directory| directory.join("qemu").join(name)).find(|path| path.is_file())
-}
-
 /// Whether a path leads to a file that may be executed by someone.
 pub(crate) fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;

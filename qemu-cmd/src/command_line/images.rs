@@ -128,12 +128,11 @@ fn bottom(node: &KeyVal) -> Location {
     }
 }
 
-/// The place of a `filename`: without a driver it is read like a plain name.
+/// The place of a `filename`, which is a file also if it looks like a protocol.
 fn file(driver: Option<&OsStr>, name: &OsStr) -> Location {
     match driver.and_then(OsStr::to_str) {
-        Some("file") => Location::from(name),
         Some("host_device" | "host_cdrom") => Location::HostDevice(name.into()),
-        _ => Location::from_plain_name(name),
+        _ => Location::from(name),
     }
 }
 
@@ -171,7 +170,7 @@ mod tests {
             ("driver=qcow2,file.driver=file,file.filename=/a,,b", vec![file("/a,b")]),
             ("driver=raw,file.driver=host_device,file.filename=/dev/vg/a", vec![device.clone()]),
             ("file.filename=/a", vec![file("/a")]),
-            ("driver=qcow2,file.filename=nbd://h/e", vec![named("nbd://h/e")]),
+            ("driver=qcow2,file.filename=nbd://h/e", vec![file("nbd://h/e")]),
             (
                 "driver=qcow2,backing.driver=raw,backing.file.filename=/base,file.filename=/a",
                 vec![file("/a"), file("/base")],

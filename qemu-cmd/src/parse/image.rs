@@ -51,10 +51,7 @@ impl Reader<'_> {
                 return Ok(Source::raw(Location::from_node(node)).form(SourceForm::ImageOpts));
             }
             Some(Ok(format)) => Source::new(self.file(&mut list, "file")?, format),
-            None => match take(&mut list, "filename")? {
-                Some(name) => Source::probing(Location::from_plain_name(name.as_ref())),
-                None => Source::probing(self.file(&mut list, "file")?),
-            },
+            None => Source::probing(self.file(&mut list, "file")?),
         };
         if let Some(id) = take(&mut list, "encrypt.key-secret")? {
             source = source.qcow2_key(self.key(id.as_ref())?);
@@ -88,7 +85,8 @@ impl Reader<'_> {
             (None, Some(name)) => {
                 node.remove("filename");
                 not_modelled(&node)?;
-                Ok(Location::from_plain_name(&name))
+                // A file, also if it looks like a protocol.
+                Ok(Location::from(name))
             }
             (None, None) => Err(ParseError::NotModelled { what: "an image without a file".to_owned() }),
             (Some(_), _) => Ok(Location::from_node(node)),

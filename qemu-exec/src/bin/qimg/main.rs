@@ -13,6 +13,8 @@ mod table;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use qemu_exec::cmd::{CommandLine, Invocation, Location, Subcommand};
 use qemu_exec::{Executor, LocalExecutor, Output, Request, SudoExecutor, safe_cache_mode};
 
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
         Action::Run(options) => act(&options),
     });
     result.unwrap_or_else(|error| {
-        eprintln!("qimg: {}", one_line(&*error));
+        complain(&*error);
         ExitCode::from(REFUSED)
     })
 }
@@ -74,6 +76,17 @@ fn executor(options: &Options) -> Box<dyn Executor> {
         None => Box::new(LocalExecutor::with_program(qemu_img)),
         Some(None) => Box::new(SudoExecutor::with_program(qemu_img)),
         Some(Some(user)) => Box::new(SudoExecutor::with_program(qemu_img).user(user)),
+    }
+}
+
+/// Says what is wrong on standard error, unless nobody takes it: a reader that has stopped must not hold us up.
+fn complain(error: &dyn std::error::Error) {
+    let stderr = std::io::stderr();
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
+    if !matches!(poll(&mut fds, Some(&second)), Ok(0)) {
+        // It may be closed, and then there is nobody to tell.
+        let _ = writeln!(&stderr, "qimg: {}", one_line(error));
     }
 }
 

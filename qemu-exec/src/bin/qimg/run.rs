@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use qemu_exec::{CancelToken, End, ErrorKind, Executor, Request};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::{Error, REFUSED, one_line};
+use crate::{Error, REFUSED, complain};
 
 /// What timeout(1) exits with.
 const TIMED_OUT: u8 = 124;
@@ -33,7 +33,7 @@ pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitC
     }
     // qemu-img's own words have been passed on; what it cannot know about is added.
     if !matches!(end, End::Exited(_) | End::Cancelled) || matches!(error.kind(), ErrorKind::LimitHit(_)) {
-        eprintln!("qimg: {}", one_line(&error));
+        complain(&error);
     }
     Ok(ExitCode::from(match end {
         End::Exited(code) => u8::try_from(code).unwrap_or(u8::MAX),

@@ -31,9 +31,11 @@
 //!
 //! * **what to read and write**: [`Source`], [`Target`], [`Backing`], at a [`Location`], in a [`Format`]
 //! * **what a new image is like**: [`NewImage`] of [`Raw`], [`Qcow2`] or [`LuksImage`], encrypted by [`Luks`]
-//! * **what to do**: [`Convert`], [`Create`], [`Info`]
+//! * **what to do**: [`Amend`], [`Bench`], [`Bitmap`], [`Check`], [`Commit`], [`Compare`], [`Convert`], [`Create`],
+//!   [`Dd`], [`Info`], [`Map`], [`Measure`], [`Rebase`], [`Resize`], [`Snapshot`]; any of them: [`Command`]
 //! * **what comes out**: [`Invocation`], made of [`Arg`]s
-//! * **a command line somebody wrote**: [`CommandLine`], what it [needs](Feature) and [means](Explained)
+//! * **a command line somebody wrote**: [`CommandLine`], what it [needs](Feature) and [means](Explained), and
+//!   [`Command::parse`]
 
 #![forbid(unsafe_code)]
 

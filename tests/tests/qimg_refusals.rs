@@ -184,6 +184,7 @@ fn options_of_its_own() {
         ("--nosuch", "--nosuch"),
         ("-x", "-x"),
         ("--dry-run=xml", "--dry-run takes shell or json"),
+        ("--sudo=", "--sudo= needs a user"),
         ("--limit-cpu=soon", "--limit-cpu takes a number"),
         ("--limit-cpu=0", "--limit-cpu takes a number"),
         ("--limit-cpu=-1", "--limit-cpu takes a number"),

@@ -73,7 +73,13 @@ pub(crate) fn parse() -> Result<Action, Error> {
                     Some(value) => return Err(bad("--dry-run", "shell or json", &value)),
                 });
             }
-            Long("sudo") => options.sudo = Some(parser.optional_value().map(ValueExt::string).transpose()?),
+            Long("sudo") => {
+                let user = parser.optional_value().map(ValueExt::string).transpose()?;
+                if user.as_deref() == Some("") {
+                    return Err("--sudo= needs a user; for root write --sudo".into());
+                }
+                options.sudo = Some(user);
+            }
             Long("limit-cpu") => options.bounds.cpu = Some(seconds("--limit-cpu", &parser.value()?)?),
             Long("timeout") => options.bounds.timeout = Some(seconds("--timeout", &parser.value()?)?),
             Long("limit-memory") => {

@@ -14,6 +14,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use qemu_exec::cmd::{CommandLine, Invocation, Location, Subcommand};
 use qemu_exec::{Executor, LocalExecutor, Output, Request, SudoExecutor, safe_cache_mode};
@@ -24,6 +25,9 @@ use args::{Action, Options};
 const REFUSED: u8 = 2;
 
 fn main() -> ExitCode {
+    // The arguments may hold a passphrase, and a core file would hold the arguments.
+    let core = rustix::process::getrlimit(Resource::Core);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), ..core });
     let result = args::parse().and_then(|action| match action {
         Action::Print(text) => {
             std::io::stdout().write_all(text.as_bytes())?;

@@ -34,8 +34,8 @@
 //! * **what to do**: [`Amend`], [`Bench`], [`Bitmap`], [`Check`], [`Commit`], [`Compare`], [`Convert`], [`Create`],
 //!   [`Dd`], [`Info`], [`Map`], [`Measure`], [`Rebase`], [`Resize`], [`Snapshot`]; any of them: [`Command`]
 //! * **what comes out**: [`Invocation`], made of [`Arg`]s
-//! * **a command line somebody wrote**: [`CommandLine`], what it [needs](Feature) and [means](Explained), and
-//!   [`Command::parse`]
+//! * **a command line somebody wrote**: [`CommandLine`], what it [needs](Feature) and [means](Explained), what
+//!   is [risky](Finding) about it, and [`Command::parse`]
 
 #![forbid(unsafe_code)]
 
@@ -48,6 +48,7 @@ mod format;
 mod image;
 mod invocation;
 mod keyval;
+mod lint;
 mod location;
 mod option_table;
 mod os;
@@ -73,6 +74,7 @@ pub use format::{
 pub use image::{Backing, Source, SourceForm, Target};
 pub use invocation::{Arg, Invocation, OutputKind, shell_quote};
 pub use keyval::KeyVal;
+pub use lint::{Finding, Severity};
 pub use location::{
     BLKDEBUG_EVENTS, Blkdebug, Blkverify, FatType, Gluster, GlusterServer, HostKeyCheck, HostKeyHash, InjectError,
     Iscsi, IscsiHeaderDigest, IscsiTransport, Location, Nbd, NbdServer, Nfs, NullCo, OpenNode, PROTOCOLS, Rbd, RbdAuth,

@@ -153,12 +153,28 @@ impl<E: Executor> QemuImg<E> {
     fn run(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
         let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
         request.cancel.clone_from(&self.cancel);
-        let outcome = self.executor.run(request)?;
+        let mut outcome = self.executor.run(request.clone())?;
+        for _ in 0..RETRIES {
+            if !calibration_failed(&outcome) {
+                break;
+            }
+            outcome = self.executor.run(request.clone())?;
+        }
         if outcome.end == crate::End::NotRun && invocation.output() == qemu_cmd::OutputKind::Text {
             return Ok(outcome);
         }
         outcome.ok(invocation, &bounds.limits)
     }
+}
+
+/// How often a command is run again whose key derivation could not be calibrated.
+const RETRIES: usize = 3;
+
+/// Whether qemu-img failed to measure how fast this machine derives keys, which it does before it writes anything: up to
+/// 7.2 that fails now and then, when the clock of CPU time has not moved on.
+fn calibration_failed(outcome: &Outcome) -> bool {
+    const MESSAGE: &[u8] = b"Unable to get accurate CPU usage";
+    outcome.end == crate::End::Exited(1) && outcome.stderr.windows(MESSAGE.len()).any(|window| window == MESSAGE)
 }
 
 fn image_of(info: &Info) -> Info {

@@ -376,6 +376,25 @@ fn output_too_large() {
     assert_eq!(error.kind(), ErrorKind::OutputTooLarge);
 }
 
+/// What qemu-img up to 7.2 says now and then when it makes a LUKS volume, before it has written anything.
+#[test]
+fn a_failed_calibration_is_tried_again() {
+    let directory = scratch();
+    let count = directory.path().join("count");
+    let body = |works_at: u32| {
+        let count = count.display();
+        format!(
+            "echo >> {count}; [ $(wc -l < {count}) -ge {works_at} ] && exit 0; \
+             echo 'qemu-img: x: Unable to get accurate CPU usage' >&2; exit 1"
+        )
+    };
+    let create = Create::new("/b", slow_luks(), ByteSize::mib(1));
+    script(directory.path(), &body(3)).create(&create).unwrap();
+    fs::remove_file(&count).unwrap();
+    assert_eq!(script(directory.path(), &body(100)).create(&create).unwrap_err().kind(), ErrorKind::Failed);
+    assert_eq!(fs::read_to_string(&count).unwrap().len(), 4);
+}
+
 /// Megabytes on standard error neither block the child nor fill our memory.
 #[test]
 fn a_flood_on_standard_error() {

@@ -10,11 +10,13 @@ use qemu_exec::cmd::{ByteSize, Subcommand};
 
 use crate::Error;
 use crate::dry_run::Format;
-use crate::{completions, explain, man, own, table};
+use crate::{completions, explain, lint, man, own, table};
 
 /// What qimg was asked to do.
 pub(crate) enum Action {
     Print(String),
+    /// Prints it, and exits with 1 if anything was found.
+    Report(String, bool),
     Run(Options),
 }
 
@@ -90,6 +92,9 @@ pub(crate) fn parse() -> Result<Action, Error> {
             Short('h') | Long("help") => return Ok(Action::Print(own::usage())),
             Short('V') | Long("version") => {
                 return Ok(Action::Print(format!("qimg {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            Value(command) if command == "lint" => {
+                return lint::report(parser.raw_args()?).map(|(text, found)| Action::Report(text, found));
             }
             Value(command) if command == "explain" => return explain::text(parser.raw_args()?).map(Action::Print),
             Value(command) if command == "completions" => {

@@ -1,6 +1,6 @@
 //! `qimg explain`: what each argument of a command line does.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use qemu_exec::cmd::{CommandLine, Explained, shell_quote};
@@ -12,7 +12,7 @@ use crate::Error;
 const WIDEST: usize = 36;
 
 pub(crate) fn text(args: impl Iterator<Item = OsString>) -> Result<String, Error> {
-    let (is_json, command) = parse(args)?;
+    let (is_json, command) = parse("explain", args)?;
     let line = CommandLine::parse(command)?;
     let explained = line.explain();
     if is_json {
@@ -28,11 +28,11 @@ pub(crate) fn text(args: impl Iterator<Item = OsString>) -> Result<String, Error
     Ok(text)
 }
 
-/// Whether JSON is wanted, and the command line without the program's name.
-fn parse(args: impl Iterator<Item = OsString>) -> Result<(bool, Vec<OsString>), Error> {
+/// Whether JSON is wanted, and the command line without the program's name, for a command about commands.
+pub(crate) fn parse(about: &str, args: impl Iterator<Item = OsString>) -> Result<(bool, Vec<OsString>), Error> {
     let mut args = args.peekable();
     let mut is_json = false;
-    while let Some(arg) = args.next_if(|arg| arg.as_encoded_bytes().starts_with(b"-")) {
+    while let Some(arg) = args.next_if(|arg| arg.as_encoded_bytes().starts_with(b"-") && arg != "-") {
         let value = match arg.to_str() {
             Some("--") => break,
             Some("--output") => args.next(),
@@ -42,12 +42,20 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<(bool, Vec<OsString>), 
         is_json = match value.as_ref().and_then(|value| value.to_str()) {
             Some("json") => true,
             Some("human") => false,
-            _ => return Err("explain takes --output=human or --output=json, then `--` and a command line".into()),
+            _ => {
+                return Err(
+                    format!("{about} takes --output=human or --output=json, then `--` and a command line").into()
+                );
+            }
         };
     }
-    let is_program = |arg: &OsString| Path::new(arg).file_stem().is_some_and(|name| name == "qemu-img");
-    args.next_if(is_program);
+    args.next_if(|arg| is_program(arg));
     Ok((is_json, args.collect()))
+}
+
+/// Whether a word of a command line is qemu-img, by whatever path.
+pub(crate) fn is_program(word: &OsStr) -> bool {
+    Path::new(word).file_stem().is_some_and(|name| name == "qemu-img")
 }
 
 fn object(explained: &Explained) -> Value {

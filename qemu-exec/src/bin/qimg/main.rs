@@ -4,6 +4,7 @@ mod args;
 mod completions;
 mod dry_run;
 mod explain;
+mod lint;
 mod man;
 mod own;
 mod run;
@@ -32,6 +33,10 @@ fn main() -> ExitCode {
         Action::Print(text) => {
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
+        }
+        Action::Report(text, found) => {
+            std::io::stdout().write_all(text.as_bytes())?;
+            Ok(ExitCode::from(u8::from(found)))
         }
         Action::Run(options) => act(&options),
     });

@@ -27,6 +27,12 @@ pub(crate) const OPTIONS: &[Own] = &[
 /// The commands about commands: name, arguments, and what they do.
 pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("explain", "[--output=human|json] -- qemu-img …", "tells what each argument of a command line does"),
+    (
+        "lint",
+        "[--output=human|json] -- qemu-img …",
+        "tells what is risky about a command line; exit status 1 if anything is",
+    ),
+    ("lint", "[--output=human|json] -", "the same for every qemu-img of a shell script on standard input"),
     ("options", "", "prints every option of every subcommand, and since when it exists"),
     ("completions", "bash|zsh|fish", "prints completions for a shell"),
     ("man", "", "prints a manual page"),

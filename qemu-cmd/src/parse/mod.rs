@@ -82,7 +82,8 @@ impl Command {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn from_line(line: &CommandLine) -> Result<Self, ParseError> {
-        if line.asks_for_help() {
+        let options = line.create_options();
+        if line.asks_for_help() || options.iter().any(|(key, _)| matches!(key, "help" | "?")) {
             return Err(ParseError::NotModelled { what: "a request for help".to_owned() });
         }
         // Refuses what qemu-img would.

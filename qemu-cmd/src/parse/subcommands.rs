@@ -28,7 +28,7 @@ impl Reader<'_> {
         let source = self.source(self.operand(0)?, "f")?;
         let mut options = self.line.create_options();
         let format = source.format();
-        let prefix = if format == Some(Format::Qcow2) { "encrypt." } else { "" };
+        let prefix = if format == Some(Format::Luks) { "" } else { "encrypt." };
         let keyslot = options.take_prefixed(prefix);
         let amend =
             if format == Some(Format::Luks) || (keyslot.iter().next().is_some() && format == Some(Format::Qcow2)) {

@@ -240,3 +240,36 @@ fn sizes_that_look_like_options() {
         assert!(matches!(parse(line), Err(ParseError::UnknownOption { .. })), "{line}");
     }
 }
+
+/// All but a few of them have types, and what they come to reads and writes the same.
+#[test]
+fn command_lines_as_people_write_them_have_types() {
+    let mut without_types = Vec::new();
+    for (line, reads, writes) in written::WRITTEN {
+        let command = qemu_cmd::Command::parse(words(line).into_iter().map(Into::into));
+        match command.and_then(|command| Ok(command.invocation()?)) {
+            Ok(invocation) => {
+                for (places, names) in [(invocation.reads(), reads), (invocation.writes(), writes)] {
+                    let each = |name: &str| places.iter().any(|place| are(std::slice::from_ref(place), name));
+                    let mut names = names.split('|').filter(|name| !name.is_empty());
+                    assert_eq!(places.len(), names.clone().count(), "{line}: {places:?}\n{invocation}");
+                    assert!(names.all(each), "{line}: {places:?}\n{invocation}");
+                }
+            }
+            Err(error) => without_types.push(format!("{line}: {error}")),
+        }
+    }
+    let known = [
+        "a request for help",
+        "a secret that is encrypted under another",
+        "a snapshot by both name and id",
+        "`--remove-all`",
+        // A header without data has no size, a driver is no format, and Proxmox has a protocol of its own.
+        "a new image needs a size",
+        "`host_device` was given",
+        "`zeroinit:",
+    ];
+    for line in without_types {
+        assert!(known.iter().any(|reason| line.contains(reason)), "{line}");
+    }
+}

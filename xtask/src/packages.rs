@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(
             line(Manager::Apt, Privilege::SudoSilent),
             "`sudo -n apt-get update && sudo -n env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
-             install -y --no-install-recommends qemu-utils`"
+             install -y --no-install-recommends --no-remove qemu-utils`"
         );
         assert_eq!(line(Manager::Dnf, Privilege::Direct), "`dnf install -y qemu-img`");
         assert_eq!(

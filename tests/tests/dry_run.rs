@@ -120,6 +120,8 @@ fn check(own: &[&str], command: &[&str], marker: &Path, limits: &[(&str, &str)])
             panic!("it ended before it was seen: {:?}", plan.launch);
         }
     }
+    // timeout(1) forgets its child if it is told to end in the moment in which it has made it.
+    std::thread::sleep(Duration::from_millis(200));
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
     child.wait().unwrap();
 }

@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use serde_json::Value;
+
 use crate::os::{Unit, ascii, from_units, units};
 
 /// An ordered `key=value,…` list, as in `--image-opts`, `--object` and `-o`.
@@ -122,6 +124,31 @@ impl KeyVal {
             });
         }
         Self(pairs)
+    }
+}
+
+impl KeyVal {
+    /// A JSON object as the flat keys that mean the same. `null`, which has no word here, is the empty value.
+    pub(crate) fn from_json(text: &str) -> Option<Self> {
+        let Ok(object @ Value::Object(_)) = serde_json::from_str(text) else { return None };
+        let mut list = Self::new();
+        list.flatten("", &object);
+        Some(list)
+    }
+
+    /// serde_json reads at most 128 levels, which bounds this too.
+    fn flatten(&mut self, prefix: &str, value: &Value) {
+        let below = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Object(members) => members.iter().for_each(|(key, value)| self.flatten(&below(key), value)),
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(index, value)| self.flatten(&below(&index.to_string()), value));
+            }
+            Value::Null => self.push(prefix, ""),
+            Value::Bool(on) => self.push(prefix, if *on { "on" } else { "off" }),
+            Value::Number(number) => self.push(prefix, number.to_string()),
+            Value::String(text) => self.push(prefix, text),
+        }
     }
 }
 

@@ -116,7 +116,8 @@ impl<E: Executor> QemuImg<E> {
     fn target_cache(&self, convert: &Convert) -> std::io::Result<qemu_cmd::CacheMode> {
         match &self.probe_directory {
             None => safe_cache_mode(convert.target().location()),
-            Some(directory) if direct_io_works(directory)? => Ok(qemu_cmd::CacheMode::None),
+            // A file in it: a directory that is not there must not be taken for a file of the one above.
+            Some(directory) if direct_io_works(&directory.join("image"))? => Ok(qemu_cmd::CacheMode::None),
             Some(_) => Ok(qemu_cmd::CacheMode::Writeback),
         }
     }

@@ -2,8 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 
-use serde_json::Value;
-
 use super::CommandLine;
 use crate::{KeyVal, Location, Subcommand};
 
@@ -108,7 +106,7 @@ fn locations(name: &OsStr, image_opts: bool) -> Vec<Location> {
 
 /// The keys of an operand that is a node, in either syntax.
 pub(super) fn node(operand: &OsStr, image_opts: bool) -> Option<KeyVal> {
-    if image_opts { Some(KeyVal::parse(operand)) } else { flat_json(operand.to_str()?.strip_prefix("json:")?) }
+    if image_opts { Some(KeyVal::parse(operand)) } else { KeyVal::from_json(operand.to_str()?.strip_prefix("json:")?) }
 }
 
 /// The place that a node comes down to, under a format and what else lies over it.
@@ -134,26 +132,6 @@ fn file(driver: Option<&OsStr>, name: &OsStr) -> Location {
         Some("host_device" | "host_cdrom") => Location::HostDevice(name.into()),
         _ => Location::from(name),
     }
-}
-
-/// A `json:` node as the list of `key=value` that means the same.
-fn flat_json(text: &str) -> Option<KeyVal> {
-    let Ok(Value::Object(object)) = serde_json::from_str(text) else { return None };
-    let mut list = KeyVal::new();
-    let mut left: Vec<(String, Value)> = object.into_iter().rev().collect();
-    while let Some((key, value)) = left.pop() {
-        match value {
-            Value::Object(object) => {
-                left.extend(object.into_iter().rev().map(|(inner, value)| (format!("{key}.{inner}"), value)));
-            }
-            Value::Array(items) => {
-                left.extend(items.into_iter().enumerate().rev().map(|(at, value)| (format!("{key}.{at}"), value)));
-            }
-            Value::String(value) => list = list.with(key, value),
-            other => list = list.with(key, other.to_string()),
-        }
-    }
-    Some(list)
 }
 
 #[cfg(test)]

@@ -22,10 +22,7 @@ impl Reader<'_> {
     /// An image by its plain name, which may be a `json:` node.
     pub(super) fn plain(&self, name: &OsStr, format: Option<Format>) -> Result<Source> {
         if let Some(json) = name.to_str().and_then(|name| name.strip_prefix("json:")) {
-            let json: serde_json::Value =
-                serde_json::from_str(json).map_err(|_| bad("json:", name, "a JSON object"))?;
-            let mut list = KeyVal::new();
-            flatten(&mut list, "", &json);
+            let mut list = KeyVal::from_json(json).ok_or_else(|| bad("json:", name, "a JSON object"))?;
             // `-f` and the node's own driver must be the same.
             if let (None, Some(format)) = (list.get("driver"), format) {
                 list.push("driver", format.as_str());
@@ -187,20 +184,4 @@ fn word<T: Copy>(list: &mut KeyVal, key: &str, all: &[T], name: impl Fn(T) -> &'
     let Some(text) = take(list, key)? else { return Ok(None) };
     let found = all.iter().copied().find(|value| name(*value) == text);
     found.map(Some).ok_or_else(|| bad(key, text.as_ref(), "a name that LUKS has in qemu"))
-}
-
-/// A JSON node as flat keys.
-fn flatten(list: &mut KeyVal, prefix: &str, value: &serde_json::Value) {
-    use serde_json::Value;
-    let below = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
-    match value {
-        Value::Object(members) => members.iter().for_each(|(key, value)| flatten(list, &below(key), value)),
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, value)| flatten(list, &below(&index.to_string()), value));
-        }
-        Value::Null => list.push(prefix, ""),
-        Value::Bool(on) => list.push(prefix, if *on { "on" } else { "off" }),
-        Value::Number(number) => list.push(prefix, number.to_string()),
-        Value::String(text) => list.push(prefix, text),
-    }
 }

@@ -1,5 +1,3 @@
-use std::ffi::OsString;
-
 use super::push_source;
 use crate::{ByteSize, Error, Format, Invocation, Location, Source, rules};
 
@@ -87,7 +85,7 @@ impl Bitmap {
             if !self.actions.iter().any(|action| matches!(action, BitmapAction::Merge(_))) {
                 return Err(Error::Options("an image to merge from needs a merge: add one, or drop it"));
             }
-            out.option("-b", plain_name(location)?);
+            out.option("-b", crate::image::plain_name(location)?);
             out.option("-F", format.as_str());
             out.reads_from(location.clone());
         }
@@ -119,8 +117,4 @@ impl Bitmap {
         }
         Ok(first)
     }
-}
-
-fn plain_name(location: &Location) -> Result<OsString, Error> {
-    crate::image::plain_name(location)
 }

@@ -30,6 +30,7 @@ mod classify;
 mod client;
 mod direct_io;
 mod dry_run;
+mod environment;
 mod error;
 mod executor;
 mod limits;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use qemu_cmd::Invocation;
 
+use crate::environment::Environment;
 use crate::program::Program;
 use crate::secrets::Scheme;
 use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
@@ -12,12 +13,13 @@ use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
 /// Runs qemu-img as the user who calls.
 ///
 /// `qemu-img` is looked up once, in `PATH` and the standard directories. It runs in a process group of its
-/// own, with an environment that holds `LC_ALL=C`, `LANG=C` and nothing of the caller's. Limits are set by
-/// prlimit(1), which then becomes qemu-img.
+/// own, with an environment that holds `LC_ALL=C`, `LANG=C`, what [`env`](Self::env) adds, and nothing of the
+/// caller's. Limits are set by prlimit(1), which then becomes qemu-img.
 #[derive(Debug)]
 pub struct LocalExecutor {
     qemu_img: Program,
     prlimit: Program,
+    environment: Environment,
 }
 
 impl Default for LocalExecutor {
@@ -36,7 +38,19 @@ impl LocalExecutor {
     /// Runs another qemu-img: a path, or a name to be looked up.
     #[must_use]
     pub fn with_program(qemu_img: impl Into<PathBuf>) -> Self {
-        Self { qemu_img: Program::new(qemu_img), prlimit: Program::new("prlimit") }
+        Self { qemu_img: Program::new(qemu_img), prlimit: Program::new("prlimit"), environment: Environment::default() }
+    }
+
+    /// Gives qemu-img another environment variable, such as `SSH_AUTH_SOCK` or `CEPH_ARGS`; of several values of one
+    /// name the last holds. A name that is empty or has a `=` in it is [refused](crate::ErrorKind::Refused) when a
+    /// command is run.
+    ///
+    /// It can replace what is set here, but errors are told apart by messages in English. Not for
+    /// secrets: a dry run shows it.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.set(name.into(), value.into());
+        self
     }
 
     /// Looks up what is needed.
@@ -49,19 +63,22 @@ impl LocalExecutor {
     }
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
-        Launch::new(self.qemu_img.path(), args).limited(&request.effective_limits().within_own(), self.prlimit.path())
+        let limits = request.effective_limits().within_own();
+        Launch::new(self.qemu_img.path(), args).limited(&limits, self.prlimit.path()).with_env(&self.environment)
     }
 }
 
 impl Executor for LocalExecutor {
     /// A program that is not installed is shown by its bare name.
     fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        self.environment.check(request.invocation)?;
         // The plan is also of use where qemu-img is not installed.
         let _ = self.resolve(request);
         Ok(plan(request.invocation, |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        self.environment.check(request.invocation)?;
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
         run(&request, request.timeout, |args| self.launch(&request, args))
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use qemu_cmd::{SecretId, shell_quote};
 
+use crate::environment::Environment;
 use crate::{Limit, Limits};
 
 /// How a secret reaches the process.
@@ -96,6 +97,12 @@ impl Launch {
             self.env.push(("MALLOC_ARENA_MAX".into(), "1".into()));
         }
         if limits.is_none() { self } else { self.wrap(prlimit, limits.prlimit_options()) }
+    }
+
+    /// Adds what the caller adds, whose values win.
+    pub(crate) fn with_env(mut self, added: &Environment) -> Self {
+        self.env = Environment::from(self.env).and(added).into_vec();
+        self
     }
 
     /// Bounds the wall-clock time with timeout(1), for a child that we may not signal.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::environment::Environment;
 use crate::program::Program;
 use crate::{End, Error, Executor, Launch, Outcome, Plan, Request, child, local};
 
@@ -23,6 +24,7 @@ pub struct SudoExecutor {
     timeout: Program,
     prlimit: Program,
     qemu_img: Program,
+    environment: Environment,
 }
 
 impl Default for SudoExecutor {
@@ -48,6 +50,7 @@ impl SudoExecutor {
             timeout: Program::new("timeout"),
             prlimit: Program::new("prlimit"),
             qemu_img: Program::new(qemu_img),
+            environment: Environment::default(),
         }
     }
 
@@ -56,6 +59,18 @@ impl SudoExecutor {
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
+        self
+    }
+
+    /// Gives qemu-img another environment variable, such as `SSH_AUTH_SOCK` or `CEPH_ARGS`; of several values of one
+    /// name the last holds. A name that is empty or has a `=` in it is [refused](crate::ErrorKind::Refused) when a
+    /// command is run.
+    ///
+    /// It can replace what is set here, but errors are told apart by messages in English. Not for
+    /// secrets: it stands in the arguments of sudo, which every user can read.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.set(name.into(), value.into());
         self
     }
 
@@ -73,8 +88,9 @@ impl SudoExecutor {
     }
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
-        let mut launch =
-            Launch::new(self.qemu_img.path(), args).limited(&request.effective_limits(), self.prlimit.path());
+        let mut launch = Launch::new(self.qemu_img.path(), args)
+            .limited(&request.effective_limits(), self.prlimit.path())
+            .with_env(&self.environment);
         if let Some(timeout) = request.timeout {
             launch = launch.timed(timeout, child::GRACE, self.timeout.path());
         }
@@ -90,11 +106,13 @@ impl SudoExecutor {
 impl Executor for SudoExecutor {
     /// A program that is not installed is shown by its bare name.
     fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        self.environment.check(request.invocation)?;
         let _ = self.resolve(request);
         Ok(local::plan(request.invocation, |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        self.environment.check(request.invocation)?;
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
         // timeout(1) ends the command; should that fail, what is left is to stop waiting for sudo.
         let backstop = request.timeout.map(|timeout| timeout.saturating_add(child::GRACE).saturating_add(child::GRACE));

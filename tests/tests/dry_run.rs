@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use qemu_cmd::{Info, Source};
+use qemu_exec::{ErrorKind, Executor, Request};
 use tests::{PASSPHRASE, qemu_img, scratch};
 
 const QIMG: &str = env!("CARGO_BIN_EXE_qimg-under-test");
@@ -161,6 +163,69 @@ fn through_sudo() {
 #[test]
 fn through_sudo_to_another_user() {
     info(&["--sudo=nobody"], &[("Max cpu time", "30 "), ("Max address space", "1073741824")]);
+}
+
+#[test]
+fn with_variables_of_the_caller() {
+    // The last of one name counts; what is said of LC_ALL replaces what qimg says of it.
+    let own = ["--env=CEPH_ARGS=--id a b", "--env", "QIMG-TEST=a", "--env=QIMG-TEST=b='c", "--env=LC_ALL=C.UTF-8"];
+    let plan = plan(&own, &["info", "/a"]);
+    assert_eq!(
+        plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
+        ["CEPH_ARGS=--id a b", "LANG=C", "LC_ALL=C.UTF-8", "MALLOC_ARENA_MAX=1", "QIMG-TEST=b='c"],
+    );
+    info(&own, &[("Max cpu time", "30 ")]);
+    for sudo in ["--sudo", "--sudo=nobody"] {
+        info(&[&own[..], &[sudo]].concat(), &[("Max cpu time", "30 ")]);
+    }
+}
+
+#[test]
+fn a_variable_without_a_value_is_the_callers_own() {
+    let home = std::env::var("HOME").expect("HOME is set");
+    assert_eq!(plan(&["--env=HOME"], &["info", "/a"]).env.get("HOME"), Some(&home));
+    assert_eq!(plan(&["--env=QIMG_TEST_IS_NOT_SET"], &["info", "/a"]).env.get("QIMG_TEST_IS_NOT_SET"), None);
+    assert_eq!(plan(&[], &["info", "/a"]).env.get("HOME"), None, "nothing is passed on unasked");
+}
+
+#[test]
+fn what_a_shell_is_shown_sets_the_same_variables() {
+    for name in ["QIMG_TEST", "QIMG-TEST", "1QIMG"] {
+        let value = "a 'b' $c";
+        let shown = Command::new(QIMG)
+            .args(["--env", &format!("{name}={value}"), "--qemu-img", "env", "--dry-run", "info", "a"])
+            .output()
+            .unwrap();
+        let line = String::from_utf8(shown.stdout).unwrap();
+        // In place of qemu-img: what prints the environment, and nothing after it.
+        let (line, _) = line.rsplit_once(" info").unwrap();
+        let output = Command::new("sh").args(["-c", line]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.lines().any(|line| line == format!("{name}={value}")), "{line}: {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_a_variable_is_refused() {
+    for own in [&["--dry-run"][..], &["--sudo", "--dry-run"], &["--sudo"], &[]] {
+        let output = Command::new(QIMG).arg("--env==x").args(own).args(["info", "/a"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, "qimg: `` cannot be the name of an environment variable\n");
+    }
+    let run = |name: &str, value: &str| {
+        let invocation = Info::new(Source::raw("/a")).invocation().unwrap();
+        let (local, sudo) = (tests::local().env(name, value), tests::sudo().env(name, value));
+        let errors = [&local as &dyn Executor, &sudo].map(|executor| executor.run(Request::new(&invocation)));
+        errors.map(|error| error.unwrap_err()).map(|error| (error.kind(), error.to_string()))
+    };
+    for (name, value, message) in [
+        ("a=b", "c", "`a=b` cannot be the name of an environment variable"),
+        ("a\0b", "c", "`a\\0b` cannot be the name of an environment variable"),
+        ("a", "b\0c", "the environment variable `a` cannot hold a NUL"),
+    ] {
+        assert_eq!(run(name, value), [(); 2].map(|()| (ErrorKind::Refused, message.to_owned())));
+    }
 }
 
 /// Making a LUKS volume takes longer than a second, which is long enough to look at it.

@@ -1,6 +1,7 @@
 //! qimg's own options, which stand before the subcommand.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(crate) struct Options {
     /// `Some(None)` is root.
     pub(crate) sudo: Option<Option<String>>,
     pub(crate) qemu_img: Option<PathBuf>,
+    pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) bounds: Bounds,
     /// The subcommand and what follows it.
     pub(crate) command: Vec<OsString>,
@@ -63,8 +65,14 @@ impl Bounds {
 
 pub(crate) fn parse() -> Result<Action, Error> {
     let mut parser = lexopt::Parser::from_env();
-    let mut options =
-        Options { dry_run: None, sudo: None, qemu_img: None, bounds: Bounds::default(), command: Vec::new() };
+    let mut options = Options {
+        dry_run: None,
+        sudo: None,
+        qemu_img: None,
+        env: Vec::new(),
+        bounds: Bounds::default(),
+        command: Vec::new(),
+    };
     while let Some(arg) = parser.next()? {
         match arg {
             Long("dry-run") => {
@@ -88,6 +96,7 @@ pub(crate) fn parse() -> Result<Action, Error> {
                 let value = parser.value()?;
                 options.bounds.memory = Some(if value == "none" { None } else { Some(value.parse()?) });
             }
+            Long("env") => options.env.extend(variable(parser.value()?)),
             Long("qemu-img") => options.qemu_img = Some(parser.value()?.into()),
             Short('h') | Long("help") => return Ok(Action::Print(own::usage())),
             Short('V') | Long("version") => {
@@ -111,6 +120,15 @@ pub(crate) fn parse() -> Result<Action, Error> {
         }
     }
     Err("no subcommand: write one, such as convert or info, or --help".into())
+}
+
+/// `NAME=VALUE`, or `NAME` for one of our own; if we have it not, neither has qemu-img.
+fn variable(text: OsString) -> Option<(OsString, OsString)> {
+    let bytes = text.as_bytes();
+    match bytes.iter().position(|byte| *byte == b'=').and_then(|at| bytes.split_at_checked(at)) {
+        Some((name, value)) => Some((OsStr::from_bytes(name).into(), OsStr::from_bytes(value.get(1..)?).into())),
+        None => std::env::var_os(&text).map(|value| (text, value)),
+    }
 }
 
 fn seconds(option: &str, value: &OsString) -> Result<Option<Duration>, Error> {

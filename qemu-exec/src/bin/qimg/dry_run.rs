@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use qemu_exec::Plan;
-use qemu_exec::cmd::{Feature, Invocation, Location};
+use qemu_exec::cmd::{Feature, Invocation, Location, shell_quote};
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy)]
@@ -21,12 +21,20 @@ pub(crate) fn show(format: Format, plan: &Plan, invocation: &Invocation, require
 
 /// The line to paste. The environment that matters stands in front, as a shell takes it.
 fn shell(plan: &Plan) -> String {
-    let mut line = String::new();
-    for (name, value) in &plan.launch.env {
-        line.push_str(&format!("{}={} ", name.to_string_lossy(), value.to_string_lossy()));
+    let env = &plan.launch.env;
+    // To a shell, only a name of its own kind makes it an assignment.
+    let mut line = String::from(if env.iter().all(|(name, _)| is_shell_name(name)) { "" } else { "env " });
+    for (name, value) in env {
+        line.push_str(&format!("{}={} ", shell_quote(name), shell_quote(value)));
     }
     line.push_str(&plan.launch.to_string());
     line
+}
+
+fn is_shell_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let word = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    word && !name.first().is_some_and(u8::is_ascii_digit)
 }
 
 fn object(plan: &Plan, invocation: &Invocation, requires: &[Feature]) -> Value {

@@ -81,11 +81,16 @@ fn request<'a>(options: &Options, line: &CommandLine, invocation: &'a Invocation
 
 fn executor(options: &Options) -> Box<dyn Executor> {
     let qemu_img = options.qemu_img.as_deref().unwrap_or("qemu-img".as_ref());
-    match &options.sudo {
-        None => Box::new(LocalExecutor::with_program(qemu_img)),
-        Some(None) => Box::new(SudoExecutor::with_program(qemu_img)),
-        Some(Some(user)) => Box::new(SudoExecutor::with_program(qemu_img).user(user)),
-    }
+    let env = options.env.iter();
+    let Some(user) = &options.sudo else {
+        let local = LocalExecutor::with_program(qemu_img);
+        return Box::new(env.fold(local, |local, (name, value)| local.env(name, value)));
+    };
+    let sudo = env.fold(SudoExecutor::with_program(qemu_img), |sudo, (name, value)| sudo.env(name, value));
+    Box::new(match user {
+        Some(user) => sudo.user(user),
+        None => sudo,
+    })
 }
 
 /// Says what is wrong on standard error, unless nobody takes it: a reader that has stopped must not hold us up.

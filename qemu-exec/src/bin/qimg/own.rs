@@ -19,6 +19,7 @@ pub(crate) const OPTIONS: &[Own] = &[
     own("limit-cpu", Some("SECONDS"), "CPU time; for info 30 unless given; `none` for no limit"),
     own("limit-memory", Some("BYTES"), "address space; for info 1G unless given; `none` for no limit"),
     own("timeout", Some("SECONDS"), "time by the clock; for info 60 unless given; `none` for no limit"),
+    own("env", Some("NAME[=VALUE]"), "an environment variable for qemu-img; without a value, the caller's"),
     own("qemu-img", Some("PATH"), "another qemu-img"),
     Own { short: Some('h'), ..own("help", None, "this text; after a subcommand, qemu-img's") },
     Own { short: Some('V'), ..own("version", None, "the version of qimg") },

@@ -89,7 +89,8 @@ impl Source {
     /// for a probed qcow2 image see [`qcow2_key`](Self::qcow2_key).
     ///
     /// A key for an image that turns out not to be encrypted is ignored by qemu-img; one for a format that has
-    /// no encryption is refused.
+    /// no encryption is refused. With the encryption that came before LUKS, a wrong key is no error: qemu-img **reads
+    /// garbage** and exits with 0.
     #[doc(alias = "key-secret")]
     pub fn key(mut self, key: impl Into<Key>) -> Self {
         self.key = Some(key.into());

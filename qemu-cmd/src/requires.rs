@@ -1,10 +1,9 @@
 //! What a command line needs of qemu-img, and since when that exists.
 
-use std::ffi::OsStr;
 use std::fmt;
 
 use crate::command_line::{Given, Meaning};
-use crate::{Availability, CommandLine, KeyVal, QemuVersion, Subcommand};
+use crate::{Availability, CommandLine, Invocation, KeyVal, QemuVersion, Subcommand};
 
 /// Something that not every version of qemu-img has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +55,12 @@ impl Feature {
         let Self { since, elsewhere, removed, .. } = *self;
         Availability { since, elsewhere, removed }.in_version(version)
     }
+
+    /// Whether every supported version has it.
+    #[must_use]
+    pub fn is_always(&self) -> bool {
+        self.removed.is_none() && self.in_version(QemuVersion::OLDEST)
+    }
 }
 
 impl fmt::Display for Feature {
@@ -67,6 +72,34 @@ impl fmt::Display for Feature {
             (None, None) => Ok(()),
         }
     }
+}
+
+impl Invocation {
+    /// What it needs that 5.2, the oldest supported version, lacks, as [`CommandLine::requires`] tells it.
+    ///
+    /// ```
+    /// use qemu_cmd::{Rebase, Source};
+    /// let rebase = Rebase::flatten(Source::qcow2("/a")).compress(true).invocation()?;
+    /// assert_eq!(rebase.requires()[0].to_string(), "`rebase -c` needs qemu-img 8.2");
+    /// # Ok::<(), qemu_cmd::Error>(())
+    /// ```
+    #[must_use]
+    pub fn requires(&self) -> Vec<Feature> {
+        let args = self.argv(|id| format!("secret,id={id},file=").into());
+        // What is not a command line asks for the version, which every one can tell.
+        CommandLine::parse(args).map(|line| line.requires()).unwrap_or_default()
+    }
+
+    /// What it needs that this version lacks, as [`CommandLine::unsupported`] tells it.
+    #[must_use]
+    pub fn unsupported(&self, version: QemuVersion) -> Option<Unsupported> {
+        lacking(self.requires(), version)
+    }
+}
+
+fn lacking(features: Vec<Feature>, version: QemuVersion) -> Option<Unsupported> {
+    let feature = features.into_iter().find(|feature| !feature.in_version(version))?;
+    Some(Unsupported { feature, version })
 }
 
 impl CommandLine {
@@ -92,7 +125,7 @@ impl CommandLine {
         if self.has_json_object() {
             features.push(Feature::since("an object as JSON", QemuVersion::new(6, 0, 0)));
         }
-        if self.has("image-opts") && self.operands().any(has_detached_header) {
+        if self.nodes().any(|node| has_detached_header(&node)) {
             features.push(Feature::since("a detached LUKS header", QemuVersion::new(9, 0, 0)));
         }
         features.extend(self.of_resize());
@@ -109,8 +142,7 @@ impl CommandLine {
     /// is Debian's cannot be told from its number.
     #[must_use]
     pub fn unsupported(&self, version: QemuVersion) -> Option<Unsupported> {
-        let feature = self.requires().into_iter().find(|feature| !feature.in_version(version))?;
-        Some(Unsupported { feature, version })
+        lacking(self.requires(), version)
     }
 
     fn of_option(&self, given: &Given) -> Option<Feature> {
@@ -127,6 +159,15 @@ impl CommandLine {
     fn has_json_object(&self) -> bool {
         // A secret that was taken out was rendered anew, so it does not count.
         self.values("object").any(|object| object.as_encoded_bytes().starts_with(b"{"))
+    }
+
+    /// The operands that are lists of options, or JSON.
+    fn nodes(&self) -> impl Iterator<Item = KeyVal> {
+        let lists = self.has("image-opts") || self.has("target-image-opts");
+        self.operands().filter_map(move |operand| {
+            let json = operand.to_str().and_then(|text| KeyVal::from_json(text.strip_prefix("json:")?));
+            json.or_else(|| lists.then(|| KeyVal::parse(operand)))
+        })
     }
 
     /// 10.0 reads the arguments of resize in another way than versions before.
@@ -151,10 +192,13 @@ impl CommandLine {
     }
 }
 
-fn has_detached_header(node: &OsStr) -> bool {
-    let node = KeyVal::parse(node);
-    node.get("driver").is_some_and(|driver| driver == "luks")
-        && node.iter().any(|(key, _)| key == "header" || key.starts_with("header."))
+/// Whether a LUKS layer of the node, the top one or one below, has its header elsewhere.
+fn has_detached_header(node: &KeyVal) -> bool {
+    let luks = node.iter().filter(|(_, value)| *value == "luks").filter_map(|(key, _)| key.strip_suffix("driver"));
+    luks.into_iter().any(|layer| {
+        let own = node.iter().filter_map(|(key, _)| key.strip_prefix(layer));
+        own.into_iter().any(|key| key == "header" || key.starts_with("header."))
+    })
 }
 
 #[cfg(test)]
@@ -192,6 +236,13 @@ mod tests {
             ("create -f luks -o detached-header=on a 1G", vec!["-o detached-header 9.0"]),
             (r#"info --object {"qom-type":"throttle-group","id":"t"} a"#, vec!["an object as JSON 6.0"]),
             ("info --image-opts driver=luks,header.filename=h,file.filename=a", vec!["a detached LUKS header 9.0"]),
+            ("info --image-opts driver=qcow2,file.filename=header.a", vec![]),
+            (
+                "info --image-opts driver=qcow2,backing.driver=luks,backing.header.filename=h",
+                vec!["a detached LUKS header 9.0"],
+            ),
+            (r#"info json:{"driver":"luks","header":{"filename":"h"}}"#, vec!["a detached LUKS header 9.0"]),
+            ("convert -n --target-image-opts a driver=luks,header.filename=h", vec!["a detached LUKS header 9.0"]),
             ("resize --shrink a -1M", vec![]),
             ("resize a 1M -q", vec!["options after the size of a resize 10.0"]),
             ("resize a --shrink -1M", vec!["a negative size that does not follow the file of a resize 5.2"]),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::Invocation;
+
 /// A version of qemu.
 ///
 /// [`FromStr`] reads a number (`7.2`, `7.2.22`) or the first line of `qemu-img --version`, as Debian, Fedora,
@@ -37,6 +39,14 @@ impl QemuVersion {
     #[must_use]
     pub const fn new(major: u16, minor: u16, micro: u16) -> Self {
         Self { major, minor, micro }
+    }
+
+    /// The oldest version that is supported.
+    pub const OLDEST: Self = Self::new(5, 2, 0);
+
+    /// What asks qemu-img for its version: `qemu-img --version`.
+    pub fn invocation() -> Invocation {
+        Invocation::from_args(vec!["--version".into()])
     }
 
     /// Whether it has what came with the release `since`. A state of development, such as 9.1.91, is counted as
@@ -95,7 +105,7 @@ pub struct Availability {
 
 impl Availability {
     /// In every supported version.
-    pub const ALWAYS: Self = Self::since(QemuVersion::new(5, 2, 0));
+    pub const ALWAYS: Self = Self::since(QemuVersion::OLDEST);
     /// In Debian's 10.0 and, elsewhere, since 10.1, which gave every option a long name.
     pub(crate) const LONG_NAMES: Self =
         Self { since: QemuVersion::new(10, 0, 0), elsewhere: Some(QemuVersion::new(10, 1, 0)), removed: None };

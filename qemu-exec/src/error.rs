@@ -11,6 +11,9 @@ use crate::Limit;
 pub enum ErrorKind {
     /// The command was refused before anything ran; the source is a [`qemu_cmd::Error`].
     Refused,
+    /// This qemu-img lacks what the command needs, as the message tells; nothing ran. See
+    /// [`Invocation::requires`](qemu_cmd::Invocation::requires).
+    Unsupported,
     /// An image, a backing file or a directory does not exist.
     NotFound,
     /// The user who ran qemu-img may not read or write an image, or its file system is read-only.

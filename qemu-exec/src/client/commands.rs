@@ -1,0 +1,60 @@
+//! Commands that do something, of which there is no more to know than that it was done.
+
+use qemu_cmd::{Amend, Bench, Bitmap, Commit, Create, Dd, Rebase, Resize, Snapshot};
+
+use super::QemuImg;
+use crate::{Error, Executor, Outcome};
+
+/// Each of these fails with [`ErrorKind::Refused`](crate::ErrorKind::Refused) or
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) before anything runs, or else with whatever kind the
+/// failure is. qemu-img has said that it is done by an exit status of 0 and in no other way; what it prints beside
+/// that is text for people.
+impl<E: Executor> QemuImg<E> {
+    /// Changes the options of an image, or the key slots of an encrypted one.
+    pub fn amend(&self, amend: &Amend) -> Result<Outcome, Error> {
+        self.run(&amend.invocation()?, self.data)
+    }
+
+    /// Measures how fast an image is read, or **overwritten**. What was measured is text on standard output.
+    pub fn bench(&self, bench: &Bench) -> Result<Outcome, Error> {
+        self.run(&bench.invocation()?, self.data)
+    }
+
+    /// Makes, changes, merges or removes a dirty bitmap. Of several actions, what was done before one failed stays.
+    pub fn bitmap(&self, bitmap: &Bitmap) -> Result<Outcome, Error> {
+        self.run(&bitmap.invocation()?, self.data)
+    }
+
+    /// Writes what an overlay holds into the image below it.
+    pub fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
+        self.run(&commit.invocation()?, self.data)
+    }
+
+    /// Makes an image.
+    pub fn create(&self, create: &Create) -> Result<Outcome, Error> {
+        self.run(&create.invocation()?, self.data)
+    }
+
+    /// Copies blocks of an image to a new one.
+    pub fn dd(&self, dd: &Dd) -> Result<Outcome, Error> {
+        self.run(&dd.invocation()?, self.data)
+    }
+
+    /// Puts an overlay on another image, or on none.
+    pub fn rebase(&self, rebase: &Rebase) -> Result<Outcome, Error> {
+        self.run(&rebase.invocation()?, self.data)
+    }
+
+    /// Changes the size of an image.
+    pub fn resize(&self, resize: &Resize) -> Result<Outcome, Error> {
+        self.run(&resize.invocation()?, self.data)
+    }
+
+    /// Makes, applies or deletes an internal snapshot; or lists them, as text on standard output, within the bounds
+    /// of what only reads.
+    pub fn snapshot(&self, snapshot: &Snapshot) -> Result<Outcome, Error> {
+        let invocation = snapshot.invocation()?;
+        let bounds = if invocation.writes().is_empty() { self.metadata } else { self.data };
+        self.run(&invocation, bounds)
+    }
+}

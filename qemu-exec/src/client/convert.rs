@@ -1,0 +1,44 @@
+//! `convert`, whose target gets a cache mode.
+
+use std::io;
+
+use qemu_cmd::{CacheMode, Convert};
+
+use super::QemuImg;
+use crate::{Error, ErrorKind, Executor, Outcome, direct_io_works, safe_cache_mode};
+
+impl<E: Executor> QemuImg<E> {
+    /// Converts an image.
+    ///
+    /// Where the command leaves the target's cache mode open, it is `none` if O_DIRECT works there and
+    /// `writeback` if not, so that the data is on disk when this returns. Warnings are in the outcome's standard
+    /// error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] or [`ErrorKind::Unsupported`] before anything runs, or whatever kind the failure is.
+    pub fn convert(&self, convert: &Convert) -> Result<Outcome, Error> {
+        let invocation = convert.invocation()?;
+        if convert.chosen_target_cache().is_some() {
+            return self.run(&invocation, self.data);
+        }
+        // Refusals come first: the probe writes to the directory.
+        self.check_version(&invocation)?;
+        let mode = self.target_cache(convert).map_err(|source| {
+            let full = source.kind() == io::ErrorKind::StorageFull;
+            Error::new(if full { ErrorKind::NoSpace } else { ErrorKind::CouldNotStart })
+                .message("the target's directory could not be probed for O_DIRECT")
+                .about(&invocation)
+                .because(source)
+        })?;
+        self.run(&convert.clone().target_cache(mode).invocation()?, self.data)
+    }
+
+    fn target_cache(&self, convert: &Convert) -> io::Result<CacheMode> {
+        match &self.probe_directory {
+            None => safe_cache_mode(convert.target().location()),
+            // A file in it: a directory that is not there must not be taken for a file of the one above.
+            Some(directory) if direct_io_works(&directory.join("image"))? => Ok(CacheMode::None),
+            Some(_) => Ok(CacheMode::Writeback),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! qemu-img behind typed calls.
+
+mod commands;
+mod convert;
+mod inspect;
+mod version;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use qemu_cmd::{Invocation, OutputKind, QemuVersion};
+
+use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, Outcome, Request};
+
+/// qemu-img, run by an executor: one method a subcommand, typed in and out.
+///
+/// * **Bounds**: what only reads headers (`info`, a list of snapshots) runs under [`Limits::metadata`] and a timeout of
+///   a minute, since an image can make it use any amount of memory and a FIFO can block it for ever. Everything else
+///   runs without bounds unless some are set: it takes as long as there is data, and what is ended while it writes
+///   leaves an image half changed.
+/// * **Version**: what not every supported version can do is [refused](ErrorKind::Unsupported) if this qemu-img cannot,
+///   before anything runs. It is [asked for its version](Self::qemu_version) once, and only for such a command.
+/// * **Retries**: a command is run again, up to three times, if qemu-img could not measure how fast this machine derives
+///   keys, which it does before it writes anything.
+#[derive(Debug)]
+#[must_use]
+pub struct QemuImg<E> {
+    executor: E,
+    metadata: Bounds,
+    data: Bounds,
+    probe_directory: Option<PathBuf>,
+    cancel: Option<CancelToken>,
+    /// `Some(None)` is a version that nobody understands.
+    version: OnceLock<Option<QemuVersion>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    limits: Limits,
+    timeout: Option<Duration>,
+}
+
+impl<E: Executor> QemuImg<E> {
+    /// Runs commands with `executor`.
+    pub const fn new(executor: E) -> Self {
+        Self {
+            executor,
+            metadata: Bounds { limits: Limits::metadata(), timeout: Some(Duration::from_secs(60)) },
+            data: Bounds { limits: Limits::none(), timeout: None },
+            probe_directory: None,
+            cancel: None,
+            version: OnceLock::new(),
+        }
+    }
+
+    /// The limits of commands that read headers only (`info`, `snapshot -l`). Default: [`Limits::metadata`].
+    pub const fn metadata_limits(mut self, limits: Limits) -> Self {
+        self.metadata.limits = limits;
+        self
+    }
+
+    /// How long those may run by the clock. Default: a minute.
+    pub const fn metadata_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.metadata.timeout = timeout;
+        self
+    }
+
+    /// The limits of all other commands. Default: none.
+    pub const fn data_limits(mut self, limits: Limits) -> Self {
+        self.data.limits = limits;
+        self
+    }
+
+    /// How long those may run by the clock. Default: for ever.
+    pub const fn data_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.data.timeout = timeout;
+        self
+    }
+
+    /// Asks this directory whether O_DIRECT works, instead of each target's own.
+    pub fn probe_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.probe_directory = Some(directory.into());
+        self
+    }
+
+    /// Stops what this client runs, now and later, when the token is cancelled.
+    pub fn cancel(mut self, token: CancelToken) -> Self {
+        self.cancel = Some(token);
+        self
+    }
+
+    /// The executor.
+    pub const fn executor(&self) -> &E {
+        &self.executor
+    }
+
+    /// Runs a command that has done its work if and only if it exits with 0.
+    fn run(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
+        let outcome = self.attempt(invocation, bounds)?;
+        if outcome.end == End::NotRun && invocation.output() == OutputKind::Text {
+            return Ok(outcome);
+        }
+        outcome.ok(invocation, &bounds.limits)
+    }
+
+    /// The same for one whose answer is JSON.
+    fn ask<T>(
+        &self,
+        invocation: &Invocation,
+        bounds: Bounds,
+        parse: impl FnOnce(&[u8]) -> Result<T, qemu_info::Error>,
+    ) -> Result<T, Error> {
+        let outcome = self.run(invocation, bounds)?;
+        parse(&outcome.stdout).map_err(|source| not_understood(&outcome, invocation, source))
+    }
+
+    /// Runs a command, whatever comes of it, unless this qemu-img cannot.
+    fn attempt(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
+        self.check_version(invocation)?;
+        let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
+        request.cancel.clone_from(&self.cancel);
+        let mut outcome = self.executor.run(request.clone())?;
+        for _ in 0..RETRIES {
+            if !calibration_failed(&outcome) {
+                break;
+            }
+            outcome = self.executor.run(request.clone())?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// How often a command is run again whose key derivation could not be calibrated.
+const RETRIES: usize = 3;
+
+/// Whether qemu-img failed to measure how fast this machine derives keys, which it does before it writes anything: up to
+/// 7.2 that fails now and then, when the clock of CPU time has not moved on.
+fn calibration_failed(outcome: &Outcome) -> bool {
+    const MESSAGE: &[u8] = b"Unable to get accurate CPU usage";
+    outcome.end == End::Exited(1) && outcome.stderr.windows(MESSAGE.len()).any(|window| window == MESSAGE)
+}
+
+fn not_understood(outcome: &Outcome, invocation: &Invocation, source: qemu_info::Error) -> Error {
+    let error = Error::new(ErrorKind::OutputNotUnderstood)
+        .message("qemu-img exited with 0, and its output could not be understood")
+        .about(invocation)
+        .ended(Some(0), None)
+        .said(&outcome.stderr)
+        .because(source);
+    match invocation.reads().first().and_then(|location| location.path()) {
+        Some(path) => error.path(path),
+        None => error,
+    }
+}

@@ -168,11 +168,11 @@ fn through_sudo_to_another_user() {
 #[test]
 fn with_variables_of_the_caller() {
     // The last of one name counts; what is said of LC_ALL replaces what qimg says of it.
-    let own = ["--env=CEPH_ARGS=--id a b", "--env", "QIMG-TEST=a", "--env=QIMG-TEST=b='c", "--env=LC_ALL=C.UTF-8"];
+    let own = ["--env=CEPH_ARGS=--id a b", "--env", "QIMG_TEST=a", "--env=QIMG_TEST=b='c", "--env=LC_ALL=C.UTF-8"];
     let plan = plan(&own, &["info", "/a"]);
     assert_eq!(
         plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
-        ["CEPH_ARGS=--id a b", "LANG=C", "LC_ALL=C.UTF-8", "MALLOC_ARENA_MAX=1", "QIMG-TEST=b='c"],
+        ["CEPH_ARGS=--id a b", "LANG=C", "LC_ALL=C.UTF-8", "MALLOC_ARENA_MAX=1", "QIMG_TEST=b='c"],
     );
     info(&own, &[("Max cpu time", "30 ")]);
     for sudo in ["--sudo", "--sudo=nobody"] {

@@ -66,8 +66,9 @@ impl SudoExecutor {
     /// name the last holds. A name that is empty or has a `=` in it is [refused](crate::ErrorKind::Refused) when a
     /// command is run.
     ///
-    /// It can replace what is set here, but errors are told apart by messages in English. Not for
-    /// secrets: it stands in the arguments of sudo, which every user can read.
+    /// It can replace what is set here, but errors are told apart by messages in English. The programs in front of
+    /// qemu-img, such as prlimit, are given it too. Not for secrets: it stands in the arguments of sudo, which every
+    /// user can read.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.set(name.into(), value.into());

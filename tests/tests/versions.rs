@@ -175,6 +175,20 @@ fn it_is_asked_once_and_only_if_it_matters() {
 }
 
 #[test]
+fn threads_can_share_a_client() {
+    let fake = Fake::printing("qemu-img version 11.1.0");
+    let client = fake.client();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| client.rebase(&newer_rebase()).unwrap());
+        }
+    });
+    let asked = fake.asked();
+    assert_eq!(asked[0], "--version");
+    assert_eq!(asked.iter().filter(|what| *what == "rebase").count(), 4);
+}
+
+#[test]
 fn what_nobody_understands_refuses_nothing() {
     let fake = Fake::printing("qemu-img of ours, build 7");
     let client = fake.client();

@@ -48,6 +48,8 @@ fn main() -> ExitCode {
 
 type Error = Box<dyn std::error::Error>;
 
+/// What a version of qemu-img lacks is for that one to say: it may be a build that has it all the same, and what is
+/// added here (a cache mode, a secret by another way) every version has.
 fn act(options: &Options) -> Result<ExitCode, Error> {
     let mut line = CommandLine::parse(options.command.iter().cloned())?;
     secrets::take_over(&mut line, options.dry_run.is_some())?;

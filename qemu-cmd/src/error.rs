@@ -23,6 +23,18 @@ pub enum Error {
         /// The id as given.
         id: String,
     },
+    /// Two objects of a command would have this id, which may be that of an image's key.
+    #[error("object id `{}` is that of another object or key: give the object another one", one_line(id))]
+    ObjectIdTaken {
+        /// The id.
+        id: String,
+    },
+    /// A location names an object that its source does not carry, and qemu-img knows no other.
+    #[error("no object has the id `{}` that the location names: add it to the source", one_line(id))]
+    ObjectMissing {
+        /// The id as the location names it.
+        id: String,
+    },
     /// A text is not a size.
     #[error("`{}` is not a size: write a whole number with an optional suffix b, k, M, G, T, P or E", one_line(text))]
     Size {
@@ -391,6 +403,12 @@ pub enum ParseError {
     /// No `--object` defines the secret that an option names.
     #[error("no --object defines the secret `{}`", one_line(id))]
     NoSecret {
+        /// The id.
+        id: String,
+    },
+    /// No `--object` defines what an image names.
+    #[error("no --object has the id `{}`", one_line(id))]
+    NoObject {
         /// The id.
         id: String,
     },

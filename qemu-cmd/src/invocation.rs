@@ -3,8 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use crate::image::Kind;
 use crate::os::units;
-use crate::{Key, KeyVal, Location, Secret, SecretId};
+use crate::{Error, Key, KeyVal, Location, Object, Secret, SecretId};
 
 /// One argument.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +42,7 @@ pub enum OutputKind {
 pub struct Invocation {
     args: Vec<Arg>,
     secrets: Vec<(SecretId, Secret)>,
+    objects: Vec<Object>,
     reads: Vec<Location>,
     writes: Vec<Location>,
     output: OutputKind,
@@ -51,6 +53,7 @@ impl Invocation {
         Self {
             args: vec![subcommand.into()],
             secrets: Vec::new(),
+            objects: Vec::new(),
             reads: Vec::new(),
             writes: Vec::new(),
             output: OutputKind::Text,
@@ -58,7 +61,7 @@ impl Invocation {
     }
 
     pub(crate) fn from_args(args: Vec<Arg>) -> Self {
-        Self { args, secrets: Vec::new(), reads: Vec::new(), writes: Vec::new(), output: OutputKind::Text }
+        Self { args, ..Self::new("") }
     }
 
     pub(crate) fn arg(&mut self, arg: impl Into<Arg>) {
@@ -76,24 +79,43 @@ impl Invocation {
         }
     }
 
-    /// Appends `--object` for the key: a slot, or the file's name.
-    pub(crate) fn object(&mut self, id: SecretId, key: Key) {
-        self.args.push("--object".into());
-        match key {
-            Key::Secret(secret) => {
-                self.args.push(Arg::Secret(id.clone()));
-                self.secrets.push((id, secret));
-            }
-            Key::File { path, base64 } => {
-                let mut list = KeyVal::new().with("id", id.as_str()).with("file", path);
-                if base64 {
-                    list.push("format", "base64");
-                }
-                let mut object = OsString::from("secret,");
-                object.push(list.render());
-                self.args.push(object.into());
+    /// Appends `--object` for each. Images can share one, such as a throttle group, but not its id only.
+    pub(crate) fn define(&mut self, objects: impl IntoIterator<Item = Object>) -> Result<(), Error> {
+        for object in objects {
+            match self.objects.iter().find(|defined| defined.id() == object.id()) {
+                None => self.object(object),
+                Some(defined) if *defined == object => {}
+                Some(_) => return Err(Error::ObjectIdTaken { id: object.id().to_string() }),
             }
         }
+        Ok(())
+    }
+
+    /// Appends `--object`, with a slot for a secret or the name of its file.
+    fn object(&mut self, object: Object) {
+        self.args.push("--object".into());
+        let id = object.id.clone();
+        let list = KeyVal::new().with("id", id.as_str());
+        let (qom_type, list) = match &object.kind {
+            Kind::Secret(Key::Secret(secret)) => {
+                self.args.push(Arg::Secret(id.clone()));
+                self.secrets.push((id, secret.clone()));
+                self.objects.push(object);
+                return;
+            }
+            Kind::Secret(Key::File { path, base64 }) => {
+                let list = list.with("file", path);
+                ("secret", if *base64 { list.with("format", "base64") } else { list })
+            }
+            Kind::Other { qom_type, properties } => {
+                (qom_type.as_str(), properties.iter().fold(list, |list, (name, value)| list.with(name, value)))
+            }
+        };
+        let mut text = OsString::from(qom_type);
+        text.push(",");
+        text.push(list.render());
+        self.args.push(text.into());
+        self.objects.push(object);
     }
 
     /// A secret for a slot that is among the arguments already.

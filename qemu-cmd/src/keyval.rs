@@ -128,6 +128,14 @@ impl KeyVal {
 }
 
 impl KeyVal {
+    /// The properties of an object, in either syntax; `None` if it is JSON and not an object. Its type is `qom-type`.
+    pub(crate) fn parse_object(text: &OsStr) -> Option<Self> {
+        if text.as_encoded_bytes().starts_with(b"{") {
+            return text.to_str().and_then(Self::from_json);
+        }
+        Some(Self::parse_implied(text, Some("qom-type")))
+    }
+
     /// A JSON object as the flat keys that mean the same. `null`, which has no word here, is the empty value.
     pub(crate) fn from_json(text: &str) -> Option<Self> {
         let Ok(object @ Value::Object(_)) = serde_json::from_str(text) else { return None };

@@ -71,7 +71,7 @@ pub use format::{
     Compat, CompressionType, Format, LuksImage, NewImage, Parallels, Preallocation, Qcow, Qcow2, Qed, Raw,
     RawPreallocation, Vdi, VhdSubformat, Vhdx, Vmdk, VmdkAdapter, VmdkSubformat, Vpc,
 };
-pub use image::{Backing, Source, SourceForm, Target};
+pub use image::{Backing, Object, Source, SourceForm, Target};
 pub use invocation::{Arg, Invocation, OutputKind, shell_quote};
 pub use keyval::KeyVal;
 pub use lint::{Finding, Severity};

@@ -15,11 +15,12 @@ mod understood;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use qemu_cmd::{
-    Blkdebug, Blkverify, ByteSize, Convert, FatType, HostKeyCheck, HostKeyHash, InjectError, Location, Nbd, NullCo,
-    Raw, SecretId, Source, SourceForm, Ssh, Target, Throttle, Url, Vvfat, Window,
+    Blkdebug, Blkverify, ByteSize, Command, Compare, Convert, Error, FatType, HostKeyCheck, HostKeyHash, InjectError,
+    Location, Nbd, NullCo, Object, Raw, Secret, SecretId, Source, SourceForm, Ssh, Target, Throttle, Url, Vvfat,
+    Window,
 };
 use qemu_exec::QemuImg;
 use servers::{Http, LoopDevice, Sshd, nbd_tcp, nbd_unix};
@@ -30,7 +31,7 @@ const FORMS: [Option<SourceForm>; 3] = [None, Some(SourceForm::ImageOpts), Some(
 
 /// Runs the qemu-img under test, by which no proxy is used.
 fn run(args: &[OsString], agent: Option<&Path>) -> Output {
-    let mut command = Command::new(qemu_img());
+    let mut command = std::process::Command::new(qemu_img());
     command.args(args).env("LC_ALL", "C").env_remove("SSH_AUTH_SOCK");
     for name in ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
@@ -74,7 +75,7 @@ fn is_at_least(major: u32, minor: u32) -> bool {
 #[derive(Default)]
 struct Reader<'a> {
     /// Objects that the place names.
-    objects: &'a [&'a str],
+    objects: Vec<Object>,
     agent: Option<&'a Path>,
 }
 
@@ -85,11 +86,14 @@ impl Reader<'_> {
         let copy = directory.path().join("copy");
         let source = Source::raw(place.clone());
         let source = form.into_iter().fold(source, Source::form);
+        let source = self.objects.iter().cloned().fold(source, Source::object);
         let invocation = Convert::new(source, Target::new(&copy, Raw::new())).invocation().unwrap();
-        let mut args = invocation.argv(|_| unreachable!("a place holds no secret"));
-        for object in self.objects {
-            args.splice(1..1, ["--object".into(), object.into()]);
-        }
+        let args = invocation.argv(|id| {
+            let (_, secret) = invocation.secrets().iter().find(|(one, _)| one == id).unwrap();
+            let word = std::str::from_utf8(secret.expose()).unwrap().replace(',', ",,");
+            format!("secret,id={id},data={word}").into()
+        });
+        parses_back(&args);
         (run(&args, self.agent), std::fs::read(copy).unwrap_or_default())
     }
 
@@ -112,6 +116,18 @@ impl Reader<'_> {
             assert!(!output.status.success() && text.contains(wanted), "{place:?} as {form:?}: {text}");
         }
     }
+}
+
+/// The command has types, with its objects: its arguments read back are a command of the same arguments.
+fn parses_back(args: &[OsString]) {
+    let command = Command::parse(args.iter().cloned()).unwrap();
+    let secrets = command.invocation().unwrap();
+    let count = |args: &[OsString]| args.iter().filter(|arg| *arg == "--object").count();
+    assert_eq!(count(&secrets.argv(|id| format!("secret,id={id},file=-").into())), count(args), "{args:?}");
+}
+
+fn id(id: &str) -> SecretId {
+    SecretId::new(id).unwrap()
 }
 
 fn check(place: impl Into<Location>, wanted: &[u8]) {
@@ -171,10 +187,11 @@ fn nbd_with_tls() {
     let keys = scratch();
     std::fs::write(keys.path().join("keys.psk"), format!("qemu:{}\n", "0123456789abcdef".repeat(4))).unwrap();
     let object = |endpoint: &str| format!("tls-creds-psk,id=tls0,dir={},endpoint={endpoint}", keys.path().display());
-    let (server, client) = (object("server"), format!("{},username=qemu", object("client")));
+    let server = object("server");
+    let client = Object::tls_creds_psk(id("tls0"), keys.path(), "qemu");
     let (_server, port) = nbd_tcp(&path, &["--object", &server, "--tls-creds", "tls0", "-x", "disk"]);
     let nbd = Nbd::tcp("127.0.0.1", port).export("disk");
-    Reader { objects: &[&client], ..Reader::default() }.check(nbd.clone().tls_creds("tls0"), &content());
+    Reader { objects: vec![client], ..Reader::default() }.check(nbd.clone().tls_creds("tls0"), &content());
     Reader::default().check_fails(nbd, "TLS");
 }
 
@@ -201,14 +218,15 @@ fn http_with_a_password_and_cookies() {
     // `me:hunter,2` in base64.
     let wanted = &["Authorization: Basic bWU6aHVudGVyLDI=", "Cookie: a=b; c=d"];
     let server = Http::serve("/", content(), wanted);
-    let id = |id: &str| SecretId::new(id).unwrap();
     let url = Url::new(format!("http://127.0.0.1:{}/", server.port)).unwrap();
-    let objects = ["secret,id=word,data=hunter,,2", "secret,id=jar,data=a=b; c=d"];
-    let reader = Reader { objects: &objects, ..Reader::default() };
+    let secret = |name, word: &str| Object::secret(id(name), Secret::new(word).unwrap());
+    let objects = vec![secret("word", "hunter,2"), secret("jar", "a=b; c=d")];
+    let reader = Reader { objects, ..Reader::default() };
     let full = url.clone().username("me").password_secret(id("word")).cookie_secret(id("jar"));
     reader.check(full.clone(), &content());
+    let reader = Reader { objects: reader.objects[..1].to_vec(), ..Reader::default() };
     reader.check_fails(full.cookie_secret(id("word")), "401");
-    reader.check_fails(url, "401");
+    Reader::default().check_fails(url, "401");
 }
 
 #[test]
@@ -272,9 +290,28 @@ fn windows() {
 fn throttled_places() {
     let (_directory, path) = image("image");
     let throttle = Throttle::new(path.as_path(), "slow-1");
-    let reader = Reader { objects: &["throttle-group,id=slow-1,x-bps-total=4194304"], ..Reader::default() };
+    let group = Object::throttle_group(id("slow-1")).property("x-bps-total", "4194304");
+    let reader = Reader { objects: vec![group.clone()], ..Reader::default() };
     reader.check(throttle.clone(), &content());
-    Reader::default().check_fails(throttle, "'slow-1' does not exist");
+
+    // Without the object it is refused, by both.
+    let convert = |source| Convert::new(source, Target::new(path.with_extension("copy"), Raw::new())).invocation();
+    let source = Source::raw(throttle);
+    let error = Error::ObjectMissing { id: "slow-1".to_owned() };
+    assert_eq!(convert(source.clone()).unwrap_err(), error);
+    let mut args = convert(source.clone().object(group.clone())).unwrap().argv(|_| unreachable!());
+    let at = args.iter().position(|arg| arg == "--object").unwrap();
+    args.drain(at..at + 2);
+    assert!(said(&run(&args, None)).contains("'slow-1' does not exist"));
+
+    // Two images share one; two different ones cannot have one id.
+    let other = group.clone().property("x-iops-total", "1000");
+    let two = |second| Compare::new(source.clone().object(group.clone()), source.clone().object(second)).invocation();
+    assert!(run(&two(group.clone()).unwrap().argv(|_| unreachable!()), None).status.success());
+    assert_eq!(two(other.clone()).unwrap_err(), Error::ObjectIdTaken { id: "slow-1".to_owned() });
+    let mut args = two(group.clone()).unwrap().argv(|_| unreachable!());
+    args.splice(1..1, ["--object".into(), "throttle-group,id=slow-1,x-bps-total=4194304,x-iops-total=1000".into()]);
+    assert!(said(&run(&args, None)).contains("duplicate property 'slow-1'"), "{}", said(&run(&args, None)));
 }
 
 #[test]

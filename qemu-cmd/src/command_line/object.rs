@@ -110,16 +110,7 @@ struct Object {
 impl Object {
     /// `None` if the object is not a secret. The reason of a failure never quotes the text.
     fn parse(text: &OsStr) -> Result<Option<Self>, String> {
-        let properties = if text.as_encoded_bytes().starts_with(b"{") {
-            let json: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_slice(text.as_encoded_bytes()).map_err(|_| "not a JSON object".to_owned())?;
-            json.into_iter().fold(KeyVal::new(), |list, (key, value)| match value {
-                serde_json::Value::String(value) => list.with(key, value),
-                other => list.with(key, other.to_string()),
-            })
-        } else {
-            KeyVal::parse_implied(text, Some("qom-type"))
-        };
+        let properties = KeyVal::parse_object(text).ok_or_else(|| "not a JSON object".to_owned())?;
         let get = |key: &str| properties.get(key).map(OsStr::to_owned);
         let text_of = |key: &str| get(key).map(|value| value.to_string_lossy().into_owned());
         if text_of("qom-type").as_deref() != Some("secret") {

@@ -1,14 +1,17 @@
 //! Images that a command reads or writes.
 
 mod node;
+mod object;
 mod source;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use object::Object;
 pub use source::{Source, SourceForm};
 
 pub(crate) use node::Spelled;
+pub(crate) use object::{Kind, references};
 
 use crate::{Error, Format, Location, NewImage};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Source, SourceForm, plain_name};
 use crate::secret::SecretId;
-use crate::{Error, Format, Key, KeyVal};
+use crate::{Error, Format, KeyVal};
 
 /// What is read below an image, instead of what it names.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,15 +34,6 @@ impl Source {
         };
         let option = format.key_option().ok_or(Error::KeyForPlainFormat { format: format.as_str() })?;
         Ok(Some(option))
-    }
-
-    /// The keys of the image and of those below it, each under its id.
-    pub(crate) fn keys(&self, id: &SecretId) -> Vec<(SecretId, Key)> {
-        let mut keys: Vec<_> = self.key.iter().map(|key| (id.clone(), key.clone())).collect();
-        if let Some(BackingOverride::Image(image)) = self.backing.as_deref() {
-            keys.extend(image.keys(&id.backing()));
-        }
-        keys
     }
 
     /// Whether there is more to say than a plain name and a format can.

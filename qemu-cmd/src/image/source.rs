@@ -1,5 +1,5 @@
 use super::node::BackingOverride;
-use crate::{Error, Format, Key, KeyVal, Location};
+use crate::{Error, Format, Key, KeyVal, Location, Object};
 
 /// How a source is written on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,13 +29,14 @@ pub struct Source {
     pub(super) header: Option<Location>,
     pub(super) backing: Option<Box<BackingOverride>>,
     pub(super) options: KeyVal,
+    pub(super) objects: Vec<Object>,
     pub(super) form: Option<SourceForm>,
 }
 
 impl PartialEq for Source {
     /// Two are the same if they mean the same image, however they are spelled.
     fn eq(&self, other: &Self) -> bool {
-        let Self { location, format, key, qcow2_key, header, backing, options, form: _ } = self;
+        let Self { location, format, key, qcow2_key, header, backing, options, objects, form: _ } = self;
         *location == other.location
             && *format == other.format
             && *key == other.key
@@ -43,6 +44,7 @@ impl PartialEq for Source {
             && *header == other.header
             && *backing == other.backing
             && *options == other.options
+            && *objects == other.objects
     }
 }
 
@@ -81,6 +83,7 @@ impl Source {
             header: None,
             backing: None,
             options: KeyVal::new(),
+            objects: Vec::new(),
             form: None,
         }
     }

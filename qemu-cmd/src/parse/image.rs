@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 
 use super::reader::{Reader, bad, not_modelled, read_text};
 use crate::{
-    CipherAlg, CipherMode, Error, Format, HashAlg, IvgenAlg, Key, KeyVal, Location, Luks, LuksImage, NewImage,
-    Parallels, ParseError, Qcow, Qcow2, Qed, Raw, SecretValue, Source, SourceForm, Vdi, Vhdx, Vmdk, Vpc,
+    CipherAlg, CipherMode, Error, Format, HashAlg, IvgenAlg, KeyVal, Location, Luks, LuksImage, NewImage, Parallels,
+    ParseError, Qcow, Qcow2, Qed, Raw, Source, SourceForm, Vdi, Vhdx, Vmdk, Vpc,
 };
 
 type Result<T> = std::result::Result<T, ParseError>;
@@ -45,7 +45,7 @@ impl Reader<'_> {
             Some(Err(_)) => {
                 let mut node = KeyVal::new().with("driver", driver.unwrap_or_default());
                 node.push_prefixed("", &list);
-                return Ok(Source::raw(Location::from_node(node)).form(SourceForm::ImageOpts));
+                return self.with_objects(Source::raw(Location::from_node(node)).form(SourceForm::ImageOpts));
             }
             Some(Ok(format)) => Source::new(self.file(&mut list, "file")?, format),
             None => Source::probing(self.file(&mut list, "file")?),
@@ -72,7 +72,7 @@ impl Reader<'_> {
         for (key, value) in list.iter() {
             source = source.option(key, value);
         }
-        Ok(source.form(SourceForm::ImageOpts))
+        self.with_objects(source.form(SourceForm::ImageOpts))
     }
 
     fn file(&self, list: &mut KeyVal, key: &str) -> Result<Location> {
@@ -87,19 +87,6 @@ impl Reader<'_> {
             }
             (None, None) => Err(ParseError::NotModelled { what: "an image without a file".to_owned() }),
             (Some(_), _) => Ok(Location::from_node(node)),
-        }
-    }
-
-    /// The key of an object of the command line.
-    pub(super) fn key(&self, id: &OsStr) -> Result<Key> {
-        let object = self.line.secret_objects().iter().find(|object| object.id.as_str() == id);
-        let object = object.ok_or_else(|| ParseError::NoSecret { id: id.to_string_lossy().into_owned() })?;
-        match &object.value {
-            SecretValue::Data(secret) => Ok(Key::Secret(secret.clone())),
-            SecretValue::File { path, base64 } => Ok(Key::File { path: path.clone(), base64: *base64 }),
-            SecretValue::Encrypted { .. } => {
-                Err(ParseError::NotModelled { what: "a secret that is encrypted under another".to_owned() })
-            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! From a command line to the typed command: the inverse of `invocation()`.
 
 mod image;
+mod object;
 mod reader;
 mod subcommands;
 

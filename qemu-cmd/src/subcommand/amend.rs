@@ -4,7 +4,7 @@ use super::{push_source, setters};
 use crate::encryption::iter_time_ms;
 use crate::format::options::options;
 use crate::secret::SecretId;
-use crate::{CacheMode, Compat, Error, Format, Invocation, Key, KeyVal, Source, rules};
+use crate::{CacheMode, Compat, Error, Format, Invocation, Key, KeyVal, Object, Source, rules};
 
 /// `qemu-img amend`: changes the options of an image in place.
 ///
@@ -191,7 +191,7 @@ impl Amend {
             (Change::Qcow2(options), Some(Format::Qcow2) | None) => qcow2_pairs(options)?,
             (Change::Keyslot(change), Some(format @ (Format::Luks | Format::Qcow2))) => {
                 if let Some(key) = change.key() {
-                    out.object(SecretId::target(), key.clone());
+                    out.define([Object::secret(SecretId::target(), key.clone())])?;
                 }
                 let prefix = if format == Format::Qcow2 { "encrypt." } else { "" };
                 let mut pairs = KeyVal::new();

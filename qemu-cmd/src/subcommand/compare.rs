@@ -77,9 +77,7 @@ impl Compare {
         out.flag(self.progress, "-p");
         out.flag(self.quiet, "-q");
         for (source, id) in [(&self.a, id_a), (&self.b, id_b)] {
-            for (id, key) in source.keys(&id) {
-                out.object(id, key);
-            }
+            out.define(source.objects(&id)?)?;
             out.reads_from(source.location().clone());
         }
         out.flag(matches!(a, Spelled::ImageOpts(_)), "--image-opts");

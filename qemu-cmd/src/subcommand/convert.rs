@@ -212,9 +212,7 @@ impl Convert {
         out.flag(self.compress, "-c");
         self.push_options(&mut out);
         for (index, source) in self.sources().enumerate() {
-            for (id, key) in source.keys(&SecretId::source_number(index)) {
-                out.object(id, key);
-            }
+            out.define(source.objects(&SecretId::source_number(index))?)?;
             out.reads_from(source.location().clone());
         }
         out.flag(as_nodes, "--image-opts");
@@ -227,11 +225,9 @@ impl Convert {
             }
         }
         match (&self.target.0, options) {
-            (TargetKind::New { .. }, Some(options)) => push_create_options(&mut out, options),
+            (TargetKind::New { .. }, Some(options)) => push_create_options(&mut out, options)?,
             (TargetKind::Existing(image), _) => {
-                for (id, key) in image.keys(&SecretId::target()) {
-                    out.object(id, key);
-                }
+                out.define(image.objects(&SecretId::target())?)?;
                 out.flag(target_opts.is_some(), "--target-image-opts");
             }
             _ => {}

@@ -105,7 +105,7 @@ impl Create {
         let mut out = Invocation::new("create");
         out.option("-f", self.image.format().as_str());
         out.flag(self.quiet, "-q");
-        push_create_options(&mut out, options);
+        push_create_options(&mut out, options)?;
         if let Some(backing) = &self.backing {
             out.option("-b", backing.name()?);
             if let Some(format) = backing.format() {

@@ -95,6 +95,7 @@ impl Info {
         out.arg(name);
         out.flag(self.force_share, "--force-share");
         out.flag(!self.human, "--output=json");
+        out.define(source.objects(&SecretId::source())?)?;
         match (&spelled, source.format()) {
             (Spelled::Plain(_), Some(format)) => out.option("-f", format.as_str()),
             (Spelled::ImageOpts(_), _) => out.arg("--image-opts"),

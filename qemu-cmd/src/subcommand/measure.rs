@@ -88,7 +88,7 @@ impl Measure {
                     return Err(Error::Options("a size has no snapshot and is not shared: measure an image"));
                 }
                 self.target.check_size(*size)?;
-                push_create_options(&mut out, options);
+                push_create_options(&mut out, options)?;
                 out.option("--size", size.to_string());
             }
             Of::Image(source) => {
@@ -96,7 +96,7 @@ impl Measure {
                     out.option("-l", snapshot.render());
                 }
                 let operand = push_source(&mut out, source)?;
-                push_create_options(&mut out, options);
+                push_create_options(&mut out, options)?;
                 out.arg(operand);
                 out.reads_from(source.location().clone());
             }

@@ -37,7 +37,7 @@ use std::ffi::OsString;
 use crate::format::CreateOptions;
 use crate::image::Spelled;
 use crate::secret::SecretId;
-use crate::{Error, Invocation, Source};
+use crate::{Error, Invocation, Object, Source};
 
 /// Builder methods: a `flag` is switched on or off, an `option` is absent unless it is given.
 macro_rules! setters {
@@ -63,13 +63,12 @@ macro_rules! setters {
 pub(crate) use setters;
 
 /// `--object` for the key, then one `-o` a pair.
-fn push_create_options(invocation: &mut Invocation, options: CreateOptions) {
-    if let Some((id, key)) = options.key {
-        invocation.object(id, key);
-    }
+fn push_create_options(invocation: &mut Invocation, options: CreateOptions) -> Result<(), Error> {
+    invocation.define(options.key.map(|(id, key)| Object::secret(id, key)))?;
     for pair in options.pairs.render_each() {
         invocation.option("-o", pair);
     }
+    Ok(())
 }
 
 /// What says how an image that exists is opened: its key, and `-f` or `--image-opts`. Returns the operand.
@@ -85,9 +84,7 @@ fn push_node(out: &mut Invocation, source: &Source) -> Result<OsString, Error> {
 
 fn push_spelled(out: &mut Invocation, source: &Source, spelled: Spelled) -> Result<OsString, Error> {
     source.check_openable()?;
-    for (id, key) in source.keys(&SecretId::source()) {
-        out.object(id, key);
-    }
+    out.define(source.objects(&SecretId::source())?)?;
     match (&spelled, source.format()) {
         (Spelled::ImageOpts(_), _) => out.arg("--image-opts"),
         (Spelled::Plain(_), Some(format)) => out.option("-f", format.as_str()),

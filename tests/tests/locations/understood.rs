@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use qemu_cmd::{
     BLKDEBUG_EVENTS, Blkdebug, Convert, Error, Gluster, GlusterServer, HostKeyCheck, Info, InjectError, Iscsi,
-    IscsiHeaderDigest, IscsiTransport, Location, Nfs, NullCo, Raw, Rbd, RbdAuth, SecretId, Source, Ssh, Target,
-    Throttle, Vvfat, Window,
+    IscsiHeaderDigest, IscsiTransport, Location, Nfs, NullCo, Object, Raw, Rbd, RbdAuth, Secret, SecretId, Source, Ssh,
+    Target, Throttle, Vvfat, Window,
 };
 use qemu_cmd::{ByteSize, Nbd};
 use tests::bare;
@@ -36,9 +36,8 @@ fn check_understood(place: impl Into<Location>) {
     let place = place.into();
     for form in FORMS {
         let source = form.into_iter().fold(Source::raw(place.clone()), Source::form);
-        let invocation = Info::new(source).invocation().unwrap();
-        let mut args = invocation.argv(|_| unreachable!("a place holds no secret"));
-        args.splice(1..1, ["--object".into(), "secret,id=key,data=x".into()]);
+        let source = source.object(Object::secret(key(), Secret::new("x").unwrap()));
+        let args = Info::new(source).invocation().unwrap().argv(|id| format!("secret,id={id},data=x").into());
         let output = run(&args, None);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
@@ -169,10 +168,12 @@ fn a_new_image_needs_a_plain_name() {
     let place = Nbd::tcp("h", 1).tls_creds("tls0");
     let convert = Convert::new(Source::raw("/a"), Target::new(place.clone(), Raw::new()));
     assert!(matches!(convert.invocation(), Err(Error::LocationNeedsNode { .. })));
-    let into_existing = Convert::new(Source::raw("/a"), Target::existing(Source::raw(place)));
+    let place = Source::raw(place).object(Object::tls_creds_psk(SecretId::new("tls0").unwrap(), "/keys", "me"));
+    let into_existing = Convert::new(Source::raw("/a"), Target::existing(place));
     assert_eq!(
         into_existing.invocation().unwrap().to_string(),
-        "qemu-img convert -n -f raw --target-image-opts /a driver=raw,file.driver=nbd,file.server.type=inet,\
+        "qemu-img convert -n -f raw --object tls-creds-psk,id=tls0,dir=/keys,endpoint=client,username=me \
+         --target-image-opts /a driver=raw,file.driver=nbd,file.server.type=inet,\
          file.server.host=h,file.server.port=1,file.tls-creds=tls0"
     );
 }

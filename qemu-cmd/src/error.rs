@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use crate::redact::redact;
 use crate::{ByteSize, CipherAlg, CipherMode, HashAlg};
 
 /// A command that is refused, because qemu-img always rejects it or gets it silently wrong.
@@ -423,10 +424,10 @@ pub enum ParseError {
     Refused(#[from] Error),
 }
 
-/// A name as it stands in a message: whatever it holds, the message stays one line.
+/// A name as it stands in a message: whatever it holds, the message stays one line and shows no password.
 fn one_line(name: impl AsRef<OsStr>) -> String {
     let mut line = String::new();
-    for c in name.as_ref().to_string_lossy().chars() {
+    for c in redact(name.as_ref()).to_string_lossy().chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
     }
     line

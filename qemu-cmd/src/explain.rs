@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use crate::command_line::{Given, Meaning, Piece};
 use crate::option_table::OperandSpec;
+use crate::redact::redact;
 use crate::{Arg, CommandLine, Subcommand};
 
 /// Arguments that belong together, and what they do.
@@ -111,25 +112,10 @@ fn same_name(spec: &OperandSpec, operand: &OsStr) -> bool {
 
 fn shown(piece: &Piece) -> Vec<OsString> {
     let show = |arg: &Arg| match arg {
-        Arg::Text(text) => without_password(text),
+        Arg::Text(text) => redact(text),
         Arg::Secret(id) => format!("secret,id={id},file=<{id}>").into(),
     };
     piece.args.iter().map(show).collect()
-}
-
-/// An address such as `https://user:password@host/` without the password.
-fn without_password(arg: &OsStr) -> OsString {
-    let hidden = || {
-        let text = arg.to_str()?;
-        let (scheme, rest) = text.split_once("://")?;
-        let authority = rest.split(['/', '?', '#']).next()?;
-        let (user_info, _) = authority.rsplit_once('@')?;
-        let (user, password) = user_info.split_once([':', '%'])?;
-        let tail = rest.get(user.len() + 1 + password.len()..)?;
-        let separator = rest.get(user.len()..user.len() + 1)?;
-        Some(format!("{scheme}://{user}{separator}***{tail}"))
-    };
-    hidden().map_or_else(|| arg.to_owned(), OsString::from)
 }
 
 #[cfg(test)]

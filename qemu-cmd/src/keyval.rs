@@ -1,10 +1,12 @@
 //! `key=value,…` lists, in which a comma in a value is doubled.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 
 use serde_json::Value;
 
 use crate::os::{Unit, ascii, from_units, units};
+use crate::redact::redact;
 
 /// An ordered `key=value,…` list, as in `--image-opts`, `--object` and `-o`.
 ///
@@ -17,7 +19,7 @@ use crate::os::{Unit, ascii, from_units, units};
 /// assert_eq!(opts.render(), "driver=qcow2,file.filename=/a,,b");
 /// assert_eq!(KeyVal::parse("driver=qcow2,file.filename=/a,,b".as_ref()), opts);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct KeyVal(Vec<(String, OsString)>);
 
 impl KeyVal {
@@ -124,6 +126,13 @@ impl KeyVal {
             });
         }
         Self(pairs)
+    }
+}
+
+impl fmt::Debug for KeyVal {
+    /// The list as one argument, without passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyVal").field(&redact(&self.render())).finish()
     }
 }
 

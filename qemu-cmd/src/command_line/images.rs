@@ -105,7 +105,7 @@ fn locations(name: &OsStr, image_opts: bool) -> Vec<Location> {
 }
 
 /// The keys of an operand that is a node, in either syntax.
-pub(super) fn node(operand: &OsStr, image_opts: bool) -> Option<KeyVal> {
+pub(crate) fn node(operand: &OsStr, image_opts: bool) -> Option<KeyVal> {
     if image_opts { Some(KeyVal::parse(operand)) } else { KeyVal::from_json(operand.to_str()?.strip_prefix("json:")?) }
 }
 

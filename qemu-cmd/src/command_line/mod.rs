@@ -8,7 +8,9 @@ mod rules;
 mod values;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 
+pub(crate) use images::node;
 pub use object::{SecretObject, SecretValue};
 
 use crate::invocation::OutputKind;
@@ -33,7 +35,7 @@ use crate::{Arg, CacheMode, Invocation, KeyVal, OptionSpec, ParseError, Secret, 
 /// );
 /// # Ok::<(), qemu_cmd::ParseError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CommandLine {
     pub(crate) subcommand: Subcommand,
     pub(crate) pieces: Vec<Piece>,
@@ -65,6 +67,14 @@ pub(crate) struct Given {
     pub(crate) name: Option<&'static Spelling>,
     /// A secret's is taken out.
     pub(crate) value: Option<OsString>,
+}
+
+impl fmt::Debug for CommandLine {
+    /// The subcommand and the arguments, without passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args = self.pieces.iter().flat_map(|piece| &piece.args);
+        f.debug_list().entry(&self.subcommand).entries(args).finish()
+    }
 }
 
 impl CommandLine {

@@ -146,7 +146,7 @@ fn not_understood(outcome: &Outcome, invocation: &Invocation, source: qemu_info:
         .message("qemu-img exited with 0, and its output could not be understood")
         .about(invocation)
         .ended(Some(0), None)
-        .said(&outcome.stderr)
+        .said(&invocation.redact(&String::from_utf8_lossy(&outcome.stderr)))
         .because(source);
     match invocation.reads().first().and_then(|location| location.path()) {
         Some(path) => error.path(path),

@@ -103,7 +103,8 @@ pub(crate) fn parse() -> Result<Action, Error> {
                 return Ok(Action::Print(format!("qimg {}\n", env!("CARGO_PKG_VERSION"))));
             }
             Value(command) if command == "lint" => {
-                return lint::report(parser.raw_args()?).map(|(text, found)| Action::Report(text, found));
+                return lint::report(parser.raw_args()?, options.bounds.memory.flatten())
+                    .map(|(text, found)| Action::Report(text, found));
             }
             Value(command) if command == "explain" => return explain::text(parser.raw_args()?).map(Action::Print),
             Value(command) if command == "completions" => {

@@ -31,7 +31,7 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     (
         "lint",
         "[--output=human|json] -- qemu-img …",
-        "tells what is risky about a command line; exit status 1 if anything is",
+        "tells what is risky about a command line run here and now; exit status 1 if anything is",
     ),
     ("lint", "[--output=human|json] -", "the same for every qemu-img of a shell script on standard input"),
     ("options", "", "prints every option of every subcommand, and since when it exists"),

@@ -98,7 +98,7 @@ macro_rules! options {
     (
         $(#[$meta:meta])*
         $name:ident $(with { $($(#[$xmeta:meta])* $extra:ident: $xtype:ty,)+ })? {
-            $($(#[$ometa:meta])* $field:ident: $type:ty $(as $argument:ty)? = $key:literal,)*
+            $($(#[doc = $doc:literal])* $field:ident: $type:ty $(as $argument:ty)? = $key:literal,)*
         }
     ) => {
         $(#[$meta])*
@@ -111,6 +111,10 @@ macro_rules! options {
         }
 
         impl $name {
+            /// The options that have methods, with the documentation of those.
+            pub(crate) const KEYS: &[$crate::option_table::KeySpec] =
+                &[$($crate::option_table::KeySpec { name: $key, doc: concat!($($doc),*) },)*];
+
             /// No options given.
             pub const fn new() -> Self {
                 Self { $($($extra: None,)+)? $($field: None,)* other: $crate::KeyVal::new() }
@@ -125,7 +129,7 @@ macro_rules! options {
             )+)?
 
             $(
-                $(#[$ometa])*
+                $(#[doc = $doc])*
                 pub fn $field(mut self, value: $crate::format::options::argument!($type $(, $argument)?)) -> Self {
                     self.$field = Some(<$type>::from(value));
                     self
@@ -164,9 +168,8 @@ macro_rules! options {
                         pairs.push($key, $crate::format::options::OptionValue::render(value));
                     }
                 )*
-                const KNOWN: &[&str] = &[$($key,)*];
                 for (key, value) in self.other.iter() {
-                    if KNOWN.contains(&key) {
+                    if Self::KEYS.iter().any(|known| known.name == key) {
                         return Err($crate::Error::OptionGivenTwice { key: key.to_owned() });
                     }
                     pairs.push(key, value);

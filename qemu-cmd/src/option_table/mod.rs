@@ -6,11 +6,13 @@ mod build;
 mod chain;
 mod convert;
 mod inspect;
+pub(crate) mod keys;
 mod new;
 mod subcommand;
 
 use crate::Availability;
 
+pub(crate) use keys::KeySpec;
 pub use subcommand::{OperandSpec, Subcommand};
 
 /// An option of a subcommand.

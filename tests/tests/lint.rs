@@ -284,16 +284,16 @@ fn many_coroutines_need_address_space() {
     let place = Place::new();
     fs::write(place.path("a"), vec![b'A'; 32 << 20]).unwrap();
     place.done("convert -f raw -O qcow2 @a @source");
-    let dies = |coroutines: u8, tries: u32| {
+    let dies = |coroutines: u8, mebibytes: u64, tries: u32| {
         let line = format!("convert -t writeback -W -m {coroutines} -f qcow2 -O raw @source @copy");
-        let limit = LintContext::new().address_space(ByteSize::mib(400));
+        let limit = LintContext::new().address_space(ByteSize::mib(mebibytes));
         let parsed = CommandLine::parse(place.args(&line).into_iter().map(Into::into)).unwrap();
         let is_found = parsed.lint_with(&limit).iter().any(|finding| finding.code == "address-space-tight");
         let mut command = Command::new("prlimit");
-        let command = command.arg(format!("--as={}", 400 << 20)).arg(qemu_img()).args(place.args(&line));
+        let command = command.arg(format!("--as={}", mebibytes << 20)).arg(qemu_img()).args(place.args(&line));
         let died = (0..tries).any(|_| !command.stderr(Stdio::null()).status().unwrap().success());
         (is_found, died)
     };
-    assert_eq!(dies(16, 40), (true, true));
-    assert_eq!(dies(1, 3), (false, false));
+    assert_eq!(dies(16, 400, 40), (true, true));
+    assert_eq!(dies(1, 768, 3), (false, false));
 }

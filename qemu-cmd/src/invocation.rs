@@ -233,7 +233,7 @@ pub fn shell_quote(arg: &OsStr) -> String {
 
 fn ansi_c_quote(arg: &OsStr) -> String {
     let mut out = String::from("$'");
-    for unit in units(arg) {
+    for &unit in units(arg).iter() {
         match u8::try_from(u32::from(unit)) {
             Ok(b'\n') => out.push_str("\\n"),
             Ok(b'\t') => out.push_str("\\t"),

@@ -66,7 +66,7 @@ mod version;
 pub use cache::CacheMode;
 pub use command_line::{CommandLine, SecretObject, SecretValue};
 pub use encryption::{CipherAlg, CipherMode, HashAlg, IvgenAlg, Luks};
-pub use error::{Error, ParseError};
+pub use error::{Error, ParseError, ParseErrorKind};
 pub use explain::Explained;
 pub use format::{
     Compat, CompressionType, Format, LuksImage, NewImage, Parallels, Preallocation, Qcow, Qcow2, Qed, Raw,

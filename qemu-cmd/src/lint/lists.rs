@@ -39,7 +39,7 @@ impl Lint<'_> {
     /// The create options, and the nodes.
     pub(super) fn lists_given(&self) -> Vec<KeyVal> {
         let options = Some(self.line.create_options()).filter(|list| !list.is_empty());
-        options.into_iter().chain(self.nodes()).collect()
+        options.cloned().into_iter().chain(self.nodes()).collect()
     }
 
     /// The operands that are nodes, in either syntax.

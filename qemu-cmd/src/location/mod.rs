@@ -194,7 +194,9 @@ impl Location {
 
     /// Whether both are the same place, as far as names tell: `a` and `./a` are.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let bare = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
+        fn bare(path: &Path) -> &Path {
+            path.strip_prefix(".").unwrap_or(path)
+        }
         match (self.path(), other.path()) {
             (Some(path), Some(other)) => bare(path) == bare(other),
             _ => self == other,

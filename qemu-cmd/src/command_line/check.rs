@@ -54,7 +54,12 @@ fn check_choices(line: &CommandLine) -> Result<(), ParseError> {
 }
 
 fn check_pairs(line: &CommandLine) -> Result<(), ParseError> {
+    let mut checked = None;
     for given in line.given() {
+        // Often many `-o` in a row.
+        if checked.replace(given.spec).is_some_and(|spec| std::ptr::eq(spec, given.spec)) {
+            continue;
+        }
         let excluded = given.spec.excludes.iter().find(|other| line.has(other.option));
         let missing = given.spec.needs.iter().find(|other| !line.has(other.option));
         if let Some(because) = excluded.or(missing) {

@@ -161,11 +161,11 @@ impl CommandLine {
     /// The option's last value.
     #[must_use]
     pub fn value(&self, option: &str) -> Option<&OsStr> {
-        self.values(option).last()
+        self.values(option).next_back()
     }
 
     /// The option's values in order.
-    pub fn values(&self, option: &str) -> impl Iterator<Item = &OsStr> {
+    pub fn values(&self, option: &str) -> impl DoubleEndedIterator<Item = &OsStr> {
         self.given().filter(move |given| given.spec.is(option)).filter_map(|given| given.value.as_deref())
     }
 

@@ -1,7 +1,7 @@
 //! What it costs to build a command line and to read one.
 //!
-//! For a convert between two encrypted images building stays below 5 µs and reading below 20 µs: nothing beside the
-//! start of a process.
+//! For a convert between two encrypted images, building is to take less than 5 µs and reading less than 20 µs on a
+//! machine that does nothing else: nothing beside the start of a process.
 
 #![allow(clippy::expect_used)]
 

@@ -125,10 +125,11 @@ impl CommandLine {
         if self.has_json_object() {
             features.push(Feature::since("an object as JSON", QemuVersion::new(6, 0, 0)));
         }
-        if self.nodes().any(|node| has_detached_header(&node)) {
+        if self.nodes().iter().any(has_detached_header) {
             features.push(Feature::since("a detached LUKS header", QemuVersion::new(9, 0, 0)));
         }
         features.extend(self.of_resize());
+        features.extend(self.of_probed_backing());
         let mut seen: Vec<Feature> = Vec::new();
         for feature in features {
             if !seen.contains(&feature) {
@@ -161,12 +162,19 @@ impl CommandLine {
         self.values("object").any(|object| object.as_encoded_bytes().starts_with(b"{"))
     }
 
-    /// The operands that are lists of options, or JSON.
-    fn nodes(&self) -> impl Iterator<Item = KeyVal> {
-        let lists = self.has("image-opts") || self.has("target-image-opts");
-        self.operands().filter_map(move |operand| {
-            let json = operand.to_str().and_then(|text| KeyVal::from_json(text.strip_prefix("json:")?));
-            json.or_else(|| lists.then(|| KeyVal::parse(operand)))
+    /// Since 6.1 a backing file is given with its format.
+    fn of_probed_backing(&self) -> Option<Feature> {
+        let name = match self.subcommand() {
+            Subcommand::Create | Subcommand::Convert => self.backing_name(),
+            Subcommand::Rebase => self.value("b"),
+            _ => None,
+        };
+        let probed = name.is_some_and(|name| !name.is_empty())
+            && !self.has("F")
+            && self.create_options().get("backing_fmt").is_none();
+        probed.then(|| {
+            let removed = Some(QemuVersion::new(6, 1, 0));
+            Feature::new("a backing file without its format", Availability { removed, ..Availability::ALWAYS })
         })
     }
 
@@ -219,11 +227,11 @@ mod tests {
         for (text, wanted) in [
             ("convert -f raw -O qcow2 a b", vec![]),
             ("convert -B base -F qcow2 -O qcow2 a b", vec!["convert -F 6.1"]),
-            ("convert -b base -O qcow2 a b", vec!["convert -b 10.1"]),
+            ("convert -b base -F qcow2 -O qcow2 a b", vec!["convert -b 10.1", "convert -F 6.1"]),
             ("convert --bitmaps --skip-broken-bitmaps -O qcow2 a b", vec!["convert --skip-broken-bitmaps 6.1"]),
             ("convert --source-format raw a b", vec!["convert --source-format 10.0"]),
             ("convert --target-format qcow2 a b", vec!["convert --target-format 10.1"]),
-            ("rebase --compress -b base a", vec!["rebase --compress 10.0"]),
+            ("rebase --compress -b base -F raw a", vec!["rebase --compress 10.0"]),
             ("snapshot -f qcow2 -l a", vec!["snapshot -f 10.0"]),
             ("info -t none --limits a", vec!["info -t 10.2", "info --limits 10.2"]),
             ("info -b a", vec!["info -b 10.0"]),
@@ -242,7 +250,9 @@ mod tests {
                 vec!["a detached LUKS header 9.0"],
             ),
             (r#"info json:{"driver":"luks","header":{"filename":"h"}}"#, vec!["a detached LUKS header 9.0"]),
+            (r#"dd if=json:{"driver":"luks","header.filename":"h"} of=a"#, vec!["a detached LUKS header 9.0"]),
             ("convert -n --target-image-opts a driver=luks,header.filename=h", vec!["a detached LUKS header 9.0"]),
+            ("map --image-opts driver=raw,file.driver=nvme,file.header.x=y,file.filename=header", vec![]),
             ("resize --shrink a -1M", vec![]),
             ("resize a 1M -q", vec!["options after the size of a resize 10.0"]),
             ("resize a --shrink -1M", vec!["a negative size that does not follow the file of a resize 5.2"]),
@@ -265,6 +275,21 @@ mod tests {
         );
         assert_eq!(refusal("info -b a", "11.1").unwrap(), "`info -b` needs qemu-img 10.0, before 10.1, this is 11.1");
         assert_eq!(refusal("info a", "5.2"), None);
+        for text in
+            ["create -b base a", "create -u -o backing_file=base a 1M", "convert -B base a b", "rebase -u -b base a"]
+        {
+            let wanted = "`a backing file without its format` needs qemu-img 5.2, before 6.1, this is 7.2";
+            assert_eq!(refusal(text, "7.2").as_deref(), Some(wanted), "{text}");
+            assert_eq!(refusal(text, "5.2"), None, "{text}");
+            assert_eq!(
+                refusal(
+                    &text.replace("base", "base -F raw").replace("base -F raw a 1M", "base,backing_fmt=raw a 1M"),
+                    "11.1"
+                ),
+                None,
+                "{text}"
+            );
+        }
         assert!(refusal("resize a --shrink -1M", "10.0").is_some());
         assert_eq!(refusal("resize a --shrink -1M", "7.2"), None);
     }

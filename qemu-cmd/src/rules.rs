@@ -1,7 +1,7 @@
 //! Combinations that qemu-img always refuses or gets silently wrong, for the typed commands and for command
 //! lines that somebody wrote.
 
-use crate::{ByteSize, Error, Format};
+use crate::{Backing, ByteSize, Error, Format, Location, Source};
 
 /// Whether compressed data can be written to such an image.
 pub(crate) fn check_compression(format: &str, encrypted: bool, preallocated: bool) -> Result<(), Error> {
@@ -23,6 +23,36 @@ pub(crate) fn check_backing(format: Format) -> Result<(), Error> {
         Format::Qcow2 | Format::Qed | Format::Qcow | Format::Vmdk => Ok(()),
         _ => Err(Error::BackingUnsupported { format: format.as_str() }),
     }
+}
+
+/// Whether a source, or what is given below it, is written: 5.2 overwrites a raw image while it reads it, and later
+/// ones fail to lock it.
+pub(crate) fn check_not_written<'a>(
+    source: &Source,
+    written: impl IntoIterator<Item = &'a Location>,
+) -> Result<(), Error> {
+    let mut read = source.places();
+    read.push(source.location().clone());
+    match written.into_iter().find(|written| read.iter().any(|read| read.is_same(written))) {
+        Some(location) => Err(Error::SameFile { name: location.to_string() }),
+        None => Ok(()),
+    }
+}
+
+/// An image cannot be made over its own backing file.
+pub(crate) fn check_not_own_backing(location: &Location, backing: &Backing) -> Result<(), Error> {
+    if location.is_same(backing.location()) {
+        return Err(Error::SameFile { name: location.to_string() });
+    }
+    Ok(())
+}
+
+/// A backing file is opened by its name, and a key has no place there.
+pub(crate) fn check_backing_opens(backing: &Backing) -> Result<(), Error> {
+    if backing.format() == Some(Format::Luks) {
+        return Err(Error::LuksNeedsKey { name: backing.location().to_string() });
+    }
+    Ok(())
 }
 
 /// Qemu reads the sizes of options as signed numbers.

@@ -8,8 +8,6 @@
 mod servers;
 #[path = "locations/spelling.rs"]
 mod spelling;
-#[path = "locations/strategy.rs"]
-mod strategy;
 #[path = "locations/understood.rs"]
 mod understood;
 

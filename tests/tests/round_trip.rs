@@ -1,16 +1,17 @@
 //! What is rendered parses back to the same command, and means the same when it is rendered again.
 //!
-//! `QEMU_TESTS_LONG=1` runs 10,000 cases instead of 512; a failure prints the minimal case, and `PROPTEST_RNG_SEED`
-//! in the environment repeats a seed.
+//! `QEMU_TESTS_LONG=1` runs 10,000 accepted commands instead of 512; a failure prints the minimal one and the seed,
+//! which given in `PROPTEST_RNG_SEED` repeats it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::ffi::OsString;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-use qemu_cmd::strategies::command;
-use qemu_cmd::{Command, Invocation};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+use qemu_cmd::strategies::{World, command};
+use qemu_cmd::{Command, Invocation, Subcommand};
 
 /// The arguments with the passphrases in them, as only a test may write them.
 fn argv(invocation: &Invocation) -> Vec<OsString> {
@@ -24,10 +25,14 @@ fn argv(invocation: &Invocation) -> Vec<OsString> {
 #[test]
 fn every_command_parses_back() {
     let cases = if std::env::var_os("QEMU_TESTS_LONG").is_some() { 10_000 } else { 512 };
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let mut accepted = 0;
-    let result = runner.run(&command(), |command| {
-        let Ok(invocation) = command.invocation() else { return Ok(()) };
+    let mut config = Config { cases, failure_persistence: None, max_global_rejects: 10 * cases, ..Config::default() };
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => std::hash::RandomState::new().build_hasher().finish(),
+    };
+    config.rng_seed = RngSeed::Fixed(seed);
+    let result = TestRunner::new(config).run(&command(), |command| {
+        let Ok(invocation) = command.invocation() else { return Err(TestCaseError::reject("refused")) };
         let argv = argv(&invocation);
         let parsed = Command::parse(argv.clone());
         prop_assert!(parsed.is_ok(), "{invocation}\n{}", parsed.unwrap_err());
@@ -38,12 +43,67 @@ fn every_command_parses_back() {
         prop_assert_eq!(self::argv(&again.unwrap()), argv);
         Ok(())
     });
-    result.unwrap_or_else(|failure| panic!("{failure}"));
-    // The same strategy again, to know that it is worth something.
-    let mut runner = TestRunner::deterministic();
-    for _ in 0..200 {
-        let command = command().new_tree(&mut runner).unwrap().current();
-        accepted += usize::from(command.invocation().is_ok());
+    result.unwrap_or_else(|failure| panic!("{failure}\nto repeat it: PROPTEST_RNG_SEED={seed}"));
+}
+
+/// Strategies that mostly give what is refused would test little, and such as give nothing that is, too.
+#[test]
+fn a_good_part_of_the_commands_of_every_kind_is_accepted() {
+    for kind in Subcommand::ALL {
+        let mut runner = TestRunner::deterministic();
+        let strategy = World::hostile().command_of(*kind);
+        let mut accepted = || strategy.new_tree(&mut runner).unwrap().current().invocation().is_ok();
+        let accepted = (0..200).filter(|_| accepted()).count();
+        assert!((60..200).contains(&accepted), "{kind:?}: {accepted} of 200 are accepted");
     }
-    assert!(accepted > 80, "{accepted} of 200 are accepted");
+}
+
+/// What the strategies are to reach, by what stands in the arguments then.
+#[test]
+fn every_part_of_the_model_is_reached() {
+    let mut runner = TestRunner::deterministic();
+    let (strategy, mut lines) = (command(), Vec::new());
+    while lines.len() < 4000 {
+        if let Ok(invocation) = strategy.new_tree(&mut runner).unwrap().current().invocation() {
+            lines.push(format!(" {invocation} "));
+        }
+    }
+    let drivers = ["nbd", "rbd", "http", "ssh", "iscsi", "nfs", "gluster", "vvfat", "null-co", "host_device"];
+    let layers = ["raw,file.offset", "throttle", "blkdebug", "blkverify"];
+    let drivers = drivers.iter().chain(&layers).map(|driver| format!("file.driver={driver}"));
+    let formats = ["raw", "qcow2", "luks", "vmdk", "vdi", "vhdx", "vpc", "qed", "parallels", "qcow"];
+    let made = formats.iter().map(|format| format!(" create -f {format} "));
+    let converted = formats.iter().map(|format| format!(" -O {format} "));
+    let rest = [
+        "header.driver=",
+        "backing.file.",
+        "backing.backing.file.",
+        "\"backing\":null",
+        "backing.encrypt.key-secret=sec0.backing",
+        "backing.key-secret=sec0.backing",
+        "lazy-refcounts=",
+        "format=base64",
+        "id=sec0-1,",
+        " -l snapshot.",
+        " --bitmaps",
+        " --salvage",
+        " -n ",
+        " --target-image-opts",
+        " --target-is-zero",
+        "backing_file=",
+        " -m ",
+        " -W ",
+        " -r ",
+        " -S ",
+        " -C ",
+        " -t ",
+        " -T ",
+        "keep_data_file=",
+        "detached-header=",
+        "--limits",
+        "--flush-interval",
+    ];
+    for part in drivers.chain(made).chain(converted).chain(rest.iter().map(|part| (*part).to_owned())) {
+        assert!(lines.iter().any(|line| line.contains(&part)), "`{part}` never occurs");
+    }
 }

@@ -69,6 +69,16 @@ impl CommandLine {
         target.into_iter().collect()
     }
 
+    /// The operands that are nodes.
+    pub(crate) fn nodes(&self) -> Vec<KeyVal> {
+        let (opts, target_opts) = (self.has("image-opts"), self.has("target-image-opts"));
+        let read = |operand: &OsStr| node(operand, opts).or_else(|| node(operand, target_opts));
+        match self.subcommand {
+            Subcommand::Dd => self.dd_operand("if").iter().filter_map(|name| read(name)).collect(),
+            _ => self.operands().filter_map(read).collect(),
+        }
+    }
+
     /// The backing file of a new image, unless it is not opened.
     fn backing(&self) -> Option<Location> {
         if self.has("u") || self.has("n") {
@@ -79,7 +89,7 @@ impl CommandLine {
     }
 
     /// The name of a new image's backing file.
-    pub(super) fn backing_name(&self) -> Option<&OsStr> {
+    pub(crate) fn backing_name(&self) -> Option<&OsStr> {
         let option = if self.subcommand == Subcommand::Create { "b" } else { "B" };
         self.value(option).or_else(|| self.create_options().get("backing_file"))
     }
@@ -90,17 +100,21 @@ fn location(name: &OsStr, image_opts: bool) -> Location {
     locations(name, image_opts).into_iter().next().unwrap_or_else(|| Location::from_plain_name(name))
 }
 
-/// What an operand names: for a node, the place at the bottom of it, and the files of the nodes that it overrides, such
-/// as the backing file.
+/// What an operand names.
 fn locations(name: &OsStr, image_opts: bool) -> Vec<Location> {
-    let Some(node) = node(name, image_opts) else { return vec![Location::from_plain_name(name)] };
+    node(name, image_opts).map_or_else(|| vec![Location::from_plain_name(name)], |node| places(&node))
+}
+
+/// What a node names: the place at the bottom of it, and the files of the nodes that it overrides, such as the backing
+/// file.
+pub(crate) fn places(node: &KeyVal) -> Vec<Location> {
     let is_other =
         |key: &str| key.ends_with(".filename") && key.split('.').any(|part| !matches!(part, "file" | "filename"));
     let others = node.iter().filter(|(key, _)| is_other(key)).map(|(key, value)| {
         let driver = format!("{}driver", key.strip_suffix("filename").unwrap_or_default());
         file(node.get(&driver), value)
     });
-    std::iter::once(bottom(&node)).chain(others).collect()
+    std::iter::once(bottom(node)).chain(others).collect()
 }
 
 /// The keys of an operand that is a node, in either syntax.

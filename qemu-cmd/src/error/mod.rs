@@ -272,8 +272,22 @@ pub enum Error {
         /// The size as given.
         size: ByteSize,
     },
+    /// A subcommand that opens no backing files is given one.
+    #[error("{subcommand} opens no backing file, and takes none instead: drop the backing image")]
+    BackingOverrideUnused {
+        /// The subcommand.
+        subcommand: &'static str,
+    },
+    /// An operation that a format does not have.
+    #[error("format `{format}` has no {what}")]
+    FormatHasNo {
+        /// The format.
+        format: &'static str,
+        /// What it does not have, and what does.
+        what: &'static str,
+    },
     /// Source and target are the same file.
-    #[error("source and target are both `{}`: convert would overwrite what it reads", one_line(name))]
+    #[error("source and target are both `{}`: the command would overwrite what it reads", one_line(name))]
     SameFile {
         /// The location's name.
         name: String,

@@ -168,6 +168,7 @@ pub(crate) struct CreateOptions {
     pub(crate) preallocation: Option<Preallocation>,
     pub(crate) extended_l2: bool,
     pub(crate) data_file: bool,
+    pub(crate) data_file_raw: bool,
     pub(crate) stream_optimized: bool,
 }
 

@@ -92,6 +92,7 @@ impl Qcow2 {
             preallocation: self.preallocation,
             extended_l2: self.has_extended_l2(),
             data_file: self.data_file.is_some(),
+            data_file_raw: self.data_file_raw == Some(true),
             ..CreateOptions::of(pairs)
         })
     }

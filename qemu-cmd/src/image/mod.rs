@@ -13,7 +13,7 @@ pub use source::{Source, SourceForm};
 pub(crate) use node::Spelled;
 pub(crate) use object::{Kind, references};
 
-use crate::{Error, Format, Location, NewImage};
+use crate::{Error, Format, Location, NewImage, rules};
 
 /// The image that a convert writes.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,15 @@ impl Target {
             TargetKind::New { location, .. } => location,
             TargetKind::Existing(image) => image.location(),
         }
+    }
+
+    /// Whether writing it would overwrite what is read of the source.
+    pub(crate) fn check_is_not(&self, source: &Source) -> Result<(), Error> {
+        let written = match &self.0 {
+            TargetKind::New { location, .. } => Some(location.clone()),
+            TargetKind::Existing(image) => image.places().into_iter().next(),
+        };
+        rules::check_not_written(source, written.iter().chain([self.location()]))
     }
 }
 

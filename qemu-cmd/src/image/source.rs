@@ -1,4 +1,6 @@
 use super::node::BackingOverride;
+use crate::command_line::places;
+use crate::secret::SecretId;
 use crate::{Error, Format, Key, KeyVal, Location, Object};
 
 /// How a source is written on the command line.
@@ -127,9 +129,13 @@ impl Source {
         self
     }
 
-    /// Another option of the image's node, such as `discard` or `lazy-refcounts`, by qemu's name.
+    /// Another option of the image's node, such as `discard` or `lazy-refcounts`, by qemu's name. They are written in
+    /// the order of their names, since a node has no other.
     pub fn option(mut self, key: impl Into<String>, value: impl Into<std::ffi::OsString>) -> Self {
-        self.options = self.options.with(key, value);
+        let options = self.options.with(key, value);
+        let mut pairs: Vec<_> = options.iter().collect();
+        pairs.sort_by_key(|(key, _)| *key);
+        self.options = pairs.into_iter().fold(KeyVal::new(), |list, (key, value)| list.with(key, value));
         self
     }
 
@@ -190,6 +196,20 @@ impl Source {
             Some(BackingOverride::Image(image)) => image.check_openable(),
             _ => Ok(()),
         }
+    }
+
+    /// Some subcommands open no image below, and then take none.
+    pub(crate) fn check_nothing_below(&self, subcommand: &'static str) -> Result<(), Error> {
+        match self.backing.as_deref() {
+            Some(BackingOverride::Image(_)) => Err(Error::BackingOverrideUnused { subcommand }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The places of the image and of what lies below it, its own first.
+    pub(crate) fn places(&self) -> Vec<Location> {
+        let node = self.image_opts(&SecretId::source());
+        node.map_or_else(|_| vec![self.location.clone()], |node| places(&node))
     }
 
     pub(crate) fn name(&self) -> String {

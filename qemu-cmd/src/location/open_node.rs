@@ -15,15 +15,15 @@ use crate::{Error, KeyVal};
 pub struct OpenNode(KeyVal);
 
 impl OpenNode {
-    /// Each key once, with its last value, which is the one that counts; `driver` first.
+    /// Each key once, with its last value, which is the one that counts; `driver` first, then in the order of their
+    /// names, since a node has no other.
     pub(super) fn new(node: &KeyVal) -> Self {
         let mut pairs: Vec<(&str, &OsStr)> = Vec::new();
         for (key, value) in node.iter() {
             pairs.retain(|(other, _)| *other != key);
             pairs.push((key, value));
         }
-        // A stable sort: the others stay in order.
-        pairs.sort_by_key(|(key, _)| *key != "driver");
+        pairs.sort_by_key(|(key, _)| (*key != "driver", *key));
         Self(pairs.into_iter().fold(KeyVal::new(), |node, (key, value)| node.with(key, value)))
     }
 

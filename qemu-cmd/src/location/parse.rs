@@ -18,8 +18,8 @@ impl Location {
     /// The location of a protocol node, given by its flat keys (without the `file.` that an image puts in front).
     ///
     /// Where a type of its own says exactly the same, whatever the order of the keys, you get that; otherwise the
-    /// keys are kept as a [`Node`](Self::Node), with `driver` first and the last of several equal keys, which is the
-    /// one that counts. The inverse of how a location is spelled as a node.
+    /// keys are kept as a [`Node`](Self::Node), `driver` first and then in order, and the last of several equal ones,
+    /// which is the one that counts. The inverse of how a location is spelled as a node.
     ///
     /// ```
     /// use qemu_cmd::{KeyVal, Location, Nbd};
@@ -29,11 +29,13 @@ impl Location {
     #[must_use]
     pub fn from_node(node: KeyVal) -> Self {
         let is_plain = node.iter().all(|(key, _)| matches!(key, "driver" | "filename"));
-        if let (true, Some(driver), Some(name)) = (is_plain, node.get("driver"), node.get("filename")) {
+        if let (true, Some(name)) = (is_plain, node.get("filename")) {
             // A relative name is spelled with `./`, which is no other file.
-            match driver.to_str() {
-                Some("file") => return Self::File(path::bare(Path::new(name))),
-                Some("host_device") => return Self::HostDevice(path::bare(Path::new(name))),
+            match node.get("driver").map(OsStr::to_str) {
+                // Without a driver qemu takes what the file is for, and nothing in the name for a protocol.
+                None => return path::of_name(name),
+                Some(Some("file")) => return Self::File(path::bare(Path::new(name))),
+                Some(Some("host_device")) => return Self::HostDevice(path::bare(Path::new(name))),
                 _ => {}
             }
         }
@@ -154,12 +156,14 @@ mod tests {
         let node = |text: &str| Location::from_node(KeyVal::parse(text.as_ref()));
         assert_eq!(node("driver=file,filename=/a"), Location::from("/a"));
         assert_eq!(node("filename=/a,driver=file,filename=/b"), Location::from("/b"));
+        assert_eq!(node("filename=nbd:a"), Location::from("nbd:a"));
+        assert_eq!(node("filename=/dev/vg/a"), Location::HostDevice("/dev/vg/a".into()));
         for text in [
             "driver=file,filename=/a,locking=off",
-            "filename=/a",
+            "filename=/a,locking=off",
             "driver=nvme,device=x,namespace=1",
             "driver=nbd,host=h",
-            "driver=nbd,server.type=inet,server.host=h,server.port=010",
+            "driver=nbd,server.host=h,server.port=010,server.type=inet",
             "driver=null-co,read-zeroes=yes",
             "driver=http,url=https://h/",
             "driver=raw,file=node0",

@@ -81,15 +81,11 @@ impl Reader<'_> {
     }
 
     fn file(&self, list: &mut KeyVal, key: &str) -> Result<Location> {
-        let prefix = [key, "."].concat();
-        let mut node = list.take_prefixed(&prefix);
-        if node.get("driver").is_some() {
-            return Ok(Location::from_node(node));
+        let node = list.take_prefixed(&[key, "."].concat());
+        if node.get("driver").is_none() && node.get("filename").is_none() {
+            return Err(ParseError::not_modelled("an image without a file"));
         }
-        let name = node.take("filename").ok_or_else(|| ParseError::not_modelled("an image without a file"))?;
-        not_modelled(&node).map_err(|error| error.under(&prefix))?;
-        // A file, also if it looks like a protocol.
-        Ok(Location::from(name))
+        Ok(Location::from_node(node))
     }
 
     /// An image to be made: the format that the option gives, and create options.

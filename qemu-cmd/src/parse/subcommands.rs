@@ -55,9 +55,9 @@ impl Reader<'_> {
         let what = |what: &str| ParseError::not_modelled(what).of_key("state");
         let change = match (state.as_deref(), new, old) {
             (Some("active"), Some(id), None) => KeyslotChange::add(self.key("new-secret", &id)?),
-            (Some("inactive"), None, Some(id)) if slot.is_none() => KeyslotChange::erase(self.key("old-secret", &id)?),
+            (Some("inactive"), None, Some(id)) => KeyslotChange::erase(self.key("old-secret", &id)?),
             (Some("inactive"), None, None) => match slot {
-                Some(slot) => return Ok(KeyslotChange::erase_slot(slot)),
+                Some(slot) => KeyslotChange::erase_slot(slot),
                 None => return Err(what("an erasure of every key slot")),
             },
             _ => return Err(what("this change of key slots")),

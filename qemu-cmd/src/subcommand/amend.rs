@@ -83,8 +83,8 @@ impl KeyslotChange {
         Self { new: Some(key.into()), old: None, keyslot: None, iter_time: None, erases: false }
     }
 
-    /// Erases every slot that this passphrase opens. With [`Amend::force`] also the last one, **after which the data
-    /// is lost for good**.
+    /// Erases every slot that this passphrase opens, or just [`slot`](Self::slot), which it must open. With
+    /// [`Amend::force`] also the last one, **after which the data is lost for good**.
     #[doc(alias = "old-secret")]
     pub fn erase(key: impl Into<Key>) -> Self {
         Self { new: None, old: Some(key.into()), keyslot: None, iter_time: None, erases: true }
@@ -97,8 +97,8 @@ impl KeyslotChange {
         Self { new: None, old: None, keyslot: Some(slot), iter_time: None, erases: true }
     }
 
-    /// Which slot a passphrase is added to, from 0 to 7. Default: the first free one. With [`Amend::force`] a slot in
-    /// use is overwritten, which replaces its passphrase.
+    /// Which slot a passphrase is added to or erased from, from 0 to 7. Default: the first free one, or all. With
+    /// [`Amend::force`] a slot in use is overwritten, which replaces its passphrase.
     #[doc(alias = "keyslot")]
     pub const fn slot(mut self, slot: u8) -> Self {
         self.keyslot = Some(slot);
@@ -224,8 +224,13 @@ fn qcow2_pairs(options: &Qcow2Amend) -> Result<KeyVal, Error> {
     if let Some(bits) = options.refcount_bits {
         rules::check_refcount_bits(bits)?;
     }
-    if options.compat == Some(Compat::V0_10) && options.lazy_refcounts == Some(true) {
-        return Err(Error::NeedsCompat11 { option: "lazy_refcounts" });
+    if options.compat == Some(Compat::V0_10) {
+        if options.lazy_refcounts == Some(true) {
+            return Err(Error::NeedsCompat11 { option: "lazy_refcounts" });
+        }
+        if options.refcount_bits.is_some_and(|bits| bits != 16) {
+            return Err(Error::NeedsCompat11 { option: "refcount_bits" });
+        }
     }
     Ok(pairs)
 }

@@ -89,6 +89,7 @@ impl Bitmap {
             out.option("-F", format.as_str());
             out.reads_from(location.clone());
         }
+        self.source.check_nothing_below("bitmap")?;
         let operand = push_source(&mut out, &self.source)?;
         if self.name.is_empty() || self.name.len() > 1023 || self.name.starts_with('-') {
             return Err(Error::BitmapName { name: self.name.clone() });

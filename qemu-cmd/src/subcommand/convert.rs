@@ -206,7 +206,10 @@ impl Convert {
             out.option("-t", mode.as_str());
         }
         let target_opts = self.push_target_format(&mut out)?;
-        if let (Some(Spelled::Plain(_)), Some(format)) = (sources.first(), self.source.format()) {
+        // All have one format here, and where the first is a json: node another may still be a name.
+        if let (true, Some(format)) =
+            (sources.iter().any(|source| matches!(source, Spelled::Plain(_))), self.source.format())
+        {
             out.option("-f", format.as_str());
         }
         out.flag(self.compress, "-c");
@@ -323,9 +326,7 @@ impl Convert {
     fn check(&self) -> Result<(), Error> {
         for source in self.sources() {
             source.check_openable()?;
-            if source.location().is_same(self.target.location()) {
-                return Err(Error::SameFile { name: source.name() });
-            }
+            self.target.check_is_not(source)?;
         }
         if let Some(coroutines) = self.coroutines {
             rules::check_coroutines(coroutines)?;
@@ -365,8 +366,15 @@ impl Convert {
                 (format, image.has_key(), None)
             }
         };
-        if self.backing.is_some() {
+        if let Some(backing) = &self.backing {
             rules::check_backing(format)?;
+            rules::check_not_own_backing(self.target.location(), backing)?;
+            rules::check_backing_opens(backing)?;
+            if options.as_ref().is_some_and(|options| options.data_file_raw) {
+                return Err(Error::Options(
+                    "a raw data file holds all there is: drop data_file_raw or the backing file",
+                ));
+            }
         }
         if self.compress {
             // LUKS first: its reason is the format, as qemu-img says too.

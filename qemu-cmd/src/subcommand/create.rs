@@ -93,6 +93,12 @@ impl Create {
         }
         if let Some(backing) = &self.backing {
             rules::check_backing(self.image.format())?;
+            rules::check_not_own_backing(&self.location, backing)?;
+            if options.data_file_raw {
+                return Err(Error::Options(
+                    "a raw data file holds all there is: drop data_file_raw or the backing file",
+                ));
+            }
             if self.image.format() == Format::Vmdk && backing.format() != Some(Format::Vmdk) && !self.backing_unchecked
             {
                 return Err(Error::Options("the backing file of a vmdk image must be one too"));

@@ -1,5 +1,5 @@
 use super::{push_source, setters};
-use crate::{ByteSize, Error, Format, Invocation, Location, Source};
+use crate::{ByteSize, Error, Format, Invocation, Location, Source, rules};
 
 /// `qemu-img dd`: copies blocks of an image into a new one.
 ///
@@ -48,12 +48,15 @@ impl Dd {
     /// # Errors
     /// What qemu-img would always reject: see [`Error`].
     pub fn invocation(&self) -> Result<Invocation, Error> {
-        if self.source.location() == &self.target {
-            return Err(Error::SameFile { name: self.source.name() });
+        if matches!(self.format, Format::Bochs | Format::Cloop | Format::Dmg | Format::Luks) {
+            let what = "image that dd can make: it takes no create options, and some formats are only read";
+            return Err(Error::FormatHasNo { format: self.format.as_str(), what });
         }
+        rules::check_not_written(&self.source, [&self.target])?;
         if self.block_size.is_some_and(|size| size.as_u64() == 0 || size.as_u64() > 0x7fff_ffff) {
             return Err(Error::Options("a block of dd must have from 1 to 2147483647 bytes"));
         }
+        rules::check_signed(&[self.count.map(ByteSize::bytes), self.skip.map(ByteSize::bytes)])?;
         if let (Some(count), Some(skip)) = (self.count, self.skip)
             && count <= skip
         {

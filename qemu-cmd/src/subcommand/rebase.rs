@@ -1,5 +1,5 @@
 use super::{push_source, setters};
-use crate::{Backing, CacheMode, Error, Invocation, Source};
+use crate::{Backing, CacheMode, Error, Format, Invocation, Source, rules};
 
 /// `qemu-img rebase`: gives an image another backing file, or none.
 ///
@@ -95,6 +95,7 @@ impl Rebase {
     /// # Errors
     /// What qemu-img would always reject: see [`Error`].
     pub fn invocation(&self) -> Result<Invocation, Error> {
+        self.check()?;
         let mut out = Invocation::new("rebase");
         out.flag(self.unsafe_mode, "-u");
         match &self.backing {
@@ -124,5 +125,24 @@ impl Rebase {
         out.reads_from(self.source.location().clone());
         out.writes_to(self.source.location().clone());
         Ok(out)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.unsafe_mode {
+            self.source.check_nothing_below("rebase")?;
+        }
+        if let Some(format) = self.source.format() {
+            if !matches!(format, Format::Qcow2 | Format::Qed) {
+                let what = "way to change its backing file: qcow2 and qed have";
+                return Err(Error::FormatHasNo { format: format.as_str(), what });
+            }
+            if self.compress {
+                rules::check_compression(format.as_str(), false, false)?;
+            }
+        }
+        match &self.backing {
+            Some(backing) if !self.unsafe_mode => rules::check_backing_opens(backing),
+            _ => Ok(()),
+        }
     }
 }

@@ -1,5 +1,5 @@
 use super::{push_source, setters};
-use crate::{ByteSize, Error, Invocation, Preallocation, Source};
+use crate::{ByteSize, Error, Format, Invocation, Preallocation, Source};
 
 /// `qemu-img resize`: changes the virtual size of an image.
 ///
@@ -65,6 +65,12 @@ impl Resize {
         }
         if size > ByteSize::bytes(i64::MAX.unsigned_abs()) {
             return Err(Error::SizeTooLarge { size, max: ByteSize::bytes(i64::MAX.unsigned_abs()) });
+        }
+        if let Some(format) = self.source.format()
+            && !matches!(format, Format::Raw | Format::Qcow2 | Format::Luks | Format::Qed)
+        {
+            let what = "way to change its size: raw, qcow2, luks and qed have";
+            return Err(Error::FormatHasNo { format: format.as_str(), what });
         }
         let mut out = Invocation::new("resize");
         out.flag(shrinks, "--shrink");

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use qemu_cmd::strategies;
 use qemu_cmd::{Error, Info, KeyVal, Location, PROTOCOLS, Source, SourceForm};
-
-use super::strategy;
 
 type Checked = Result<(), TestCaseError>;
 
@@ -40,7 +39,7 @@ fn check_refusal(refusal: &Error) -> Checked {
 
 #[test]
 fn nodes_can_be_read_again() {
-    check(strategy::location(), |place| match operand(&place, Some(SourceForm::ImageOpts)) {
+    check(strategies::location(), |place| match operand(&place, Some(SourceForm::ImageOpts)) {
         Ok(options) => {
             let node = node(&options);
             prop_assert_eq!(&Location::from_node(node.clone()), &place);
@@ -58,7 +57,7 @@ fn nodes_can_be_read_again() {
 
 #[test]
 fn plain_names_can_be_read_again() {
-    check(strategy::location(), |place| match operand(&place, Some(SourceForm::Plain)) {
+    check(strategies::location(), |place| match operand(&place, Some(SourceForm::Plain)) {
         Ok(name) => {
             prop_assert_eq!(Location::from_plain_name(&name), place);
             let text = name.to_string_lossy();
@@ -73,7 +72,7 @@ fn plain_names_can_be_read_again() {
 
 #[test]
 fn the_form_is_chosen_by_what_there_is() {
-    check(strategy::location(), |place| {
+    check(strategies::location(), |place| {
         let plain = operand(&place, Some(SourceForm::Plain));
         let wanted = match plain {
             Err(Error::LocationNeedsNode { .. }) => operand(&place, Some(SourceForm::ImageOpts)),
@@ -88,7 +87,7 @@ fn the_form_is_chosen_by_what_there_is() {
 fn any_name_is_read_and_keeps_its_meaning() {
     let protocols = proptest::sample::select(PROTOCOLS);
     let middle = proptest::sample::select(&[":", "://", ":///"][..]);
-    let name = (protocols, middle, strategy::text(), "[/:@?&=]{0,2}", strategy::text())
+    let name = (protocols, middle, strategies::text(), "[/:@?&=]{0,2}", strategies::text())
         .prop_map(|(protocol, middle, first, between, last)| format!("{protocol}{middle}{first}{between}{last}"));
     check(name, |name| {
         let place = Location::from_plain_name(name.as_ref());
@@ -113,7 +112,7 @@ fn any_name_is_read_and_keeps_its_meaning() {
 
 #[test]
 fn any_keys_are_read_and_keep_their_meaning() {
-    check(strategy::keys(), |keys| {
+    check(strategies::node_keys(), |keys| {
         let place = Location::from_node(keys.clone());
         match operand(&place, Some(SourceForm::ImageOpts)) {
             Ok(options) => {
@@ -138,7 +137,7 @@ fn most_random_places_are_accepted() {
     let mut runner = TestRunner::deterministic();
     let (mut nodes, mut names) = (0, 0);
     for _ in 0..2000 {
-        let place = strategy::location().new_tree(&mut runner).unwrap().current();
+        let place = strategies::location().new_tree(&mut runner).unwrap().current();
         nodes += usize::from(operand(&place, Some(SourceForm::ImageOpts)).is_ok());
         names += usize::from(operand(&place, Some(SourceForm::Plain)).is_ok());
     }

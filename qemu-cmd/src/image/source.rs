@@ -179,23 +179,29 @@ impl Source {
         self.key.is_some()
     }
 
-    pub(crate) fn check_key_fits(&self) -> Result<(), Error> {
+    /// Whether it has nothing that its format has not.
+    pub(crate) fn check_fits_format(&self) -> Result<(), Error> {
+        if self.header.is_some() && self.format != Some(Format::Luks) {
+            return Err(Error::Options("only a luks image has a detached header: drop it, or give the format as luks"));
+        }
         self.key_option().map(|_| ())
     }
 
     /// Whether the image's content can be read or written, as far as can be said without looking at it.
     pub(crate) fn check_openable(&self) -> Result<(), Error> {
-        self.check_key_fits()?;
+        self.check_fits_format()?;
         if self.format == Some(Format::Luks) && self.key.is_none() {
             return Err(Error::LuksNeedsKey { name: self.name() });
-        }
-        if self.header.is_some() && self.format != Some(Format::Luks) {
-            return Err(Error::Options("only a luks image has a detached header: drop it, or give the format as luks"));
         }
         match self.backing.as_deref() {
             Some(BackingOverride::Image(image)) => image.check_openable(),
             _ => Ok(()),
         }
+    }
+
+    /// Whether it can be qcow2, as far as is known: a probed image with the other key is none.
+    pub(crate) fn may_be_qcow2(&self) -> bool {
+        self.format.map_or(self.key.is_none() || self.qcow2_key, |format| format == Format::Qcow2)
     }
 
     /// Some subcommands open no image below, and then take none.

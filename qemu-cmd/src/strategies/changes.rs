@@ -18,12 +18,13 @@ pub fn bitmap_action() -> BoxedStrategy<BitmapAction> {
     let granularity =
         prop_oneof![8 => (9..32_u32).prop_map(|shift| ByteSize::bytes(1 << shift)), 1 => super::byte_size()];
     prop_oneof![
-        of(granularity).prop_map(|granularity| BitmapAction::Add { granularity }),
-        Just(BitmapAction::Remove),
-        Just(BitmapAction::Clear),
-        Just(BitmapAction::Enable),
-        Just(BitmapAction::Disable),
-        name().prop_map(BitmapAction::Merge),
+        // Most of the others need one that is there.
+        4 => of(granularity).prop_map(|granularity| BitmapAction::Add { granularity }),
+        1 => Just(BitmapAction::Remove),
+        1 => Just(BitmapAction::Clear),
+        1 => Just(BitmapAction::Enable),
+        1 => Just(BitmapAction::Disable),
+        1 => name().prop_map(BitmapAction::Merge),
     ]
     .boxed()
 }

@@ -188,7 +188,7 @@ impl Amend {
         out.flag(self.quiet, "-q");
         let operand = push_source(&mut out, &self.source)?;
         let pairs = match (&self.change, self.source.format()) {
-            (Change::Qcow2(options), Some(Format::Qcow2) | None) => qcow2_pairs(options)?,
+            (Change::Qcow2(options), _) if self.source.may_be_qcow2() => qcow2_pairs(options)?,
             (Change::Keyslot(change), Some(format @ (Format::Luks | Format::Qcow2))) => {
                 if let Some(key) = change.key() {
                     out.define([Object::secret(SecretId::target(), key.clone())])?;

@@ -178,6 +178,13 @@ impl Bench {
         {
             return Err(Error::Options("a buffer of bench must have from 1 to 2147483647 bytes, and a step no more"));
         }
+        // qemu-img multiplies the two as signed 32-bit numbers, and dies of the memory it then asks for.
+        let buffers = self.buffer_size.unwrap_or(ByteSize::kib(4)).as_u64() * u64::from(self.depth.unwrap_or(64));
+        if buffers > 0x7fff_ffff {
+            return Err(Error::Options(
+                "all buffers of bench together must have at most 2147483647 bytes: make them smaller, or the depth",
+            ));
+        }
         if let Some(interval) = self.flush_interval {
             if !self.write {
                 return Err(Error::Options("bench flushes only when it writes: add write, or drop the flush interval"));

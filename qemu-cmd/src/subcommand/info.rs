@@ -87,7 +87,7 @@ impl Info {
     /// # Errors
     /// A path that no argument, or not the chosen form, can carry.
     pub fn invocation(&self) -> Result<Invocation, Error> {
-        self.source.check_key_fits()?;
+        self.source.check_fits_format()?;
         self.source.check_nothing_below("info")?;
         let source = self.source.clone().without_keys();
         let spelled = source.spelled(&SecretId::source())?;

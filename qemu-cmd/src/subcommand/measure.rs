@@ -82,6 +82,9 @@ impl Measure {
         out.option("-O", format.as_str());
         out.flag(self.force_share, "-U");
         let options = self.target.options()?;
+        if options.pairs.get("detached-header").is_some() {
+            return Err(Error::Options("measure knows no detached header: measure the volume without it"));
+        }
         match &self.of {
             Of::Size(size) => {
                 if self.snapshot.is_some() || self.force_share {

@@ -1,0 +1,92 @@
+//! What generated commands found: the model refuses it, and so does qemu-img.
+
+use std::ffi::OsStr;
+
+use qemu_cmd::{
+    Amend, Backing, Bench, Bitmap, BitmapAction, ByteSize, Compat, Convert, Create, Dd, Error, Format, Info,
+    Invocation, Luks, LuksImage, Measure, Qcow2, Qcow2Amend, Raw, Rebase, Resize, ResizeTo, Source, Target,
+};
+
+use tests::passphrase;
+
+use super::scene::Scene;
+
+/// The model refuses the command, and qemu-img this one, which says the same.
+fn check(scene: &Scene, command: Result<Invocation, Error>, args: &[&str]) {
+    assert!(command.is_err(), "{}", command.unwrap());
+    let output = scene.run(&args.iter().map(|arg| OsStr::new(arg).to_owned()).collect::<Vec<_>>());
+    assert!(!output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn what_is_refused_is_refused_by_qemu_img_too() {
+    let scene = Scene::new();
+    scene.set();
+    let below = || Source::qcow2("qcow2").backing(Source::qcow2("middle"));
+    let node = "driver=qcow2,file.filename=qcow2,backing.driver=qcow2,backing.file.filename=middle";
+    check(&scene, Info::new(below()).invocation(), &["info", "--image-opts", node]);
+    let add = BitmapAction::Add { granularity: None };
+    check(&scene, Bitmap::new(below(), "x", add).invocation(), &["bitmap", "--add", "--image-opts", node, "x"]);
+    let drop = Rebase::drop_backing_and_lose_its_data(below()).invocation();
+    check(&scene, drop, &["rebase", "-u", "-b", "", "--image-opts", node]);
+
+    let header = Source::qcow2("qcow2").header("luks");
+    let node = "driver=qcow2,file.filename=qcow2,header.driver=file,header.filename=luks";
+    check(&scene, Info::new(header).invocation(), &["info", "--image-opts", node]);
+    let node = "file.filename=luks,key-secret=k";
+    let probed = Amend::qcow2(Source::probing("luks").key(passphrase()), Qcow2Amend::new().lazy_refcounts(true));
+    let key = "secret,id=k,file=key";
+    let args = ["amend", "--object", key, "--image-opts", "-o", "lazy_refcounts=on", node];
+    check(&scene, probed.invocation(), &args);
+    let detached = LuksImage::new(Luks::new(passphrase())).detached_header(false);
+    let measure = Measure::size(ByteSize::mib(1), detached).invocation();
+    let options = "key-secret=k,detached-header=off";
+    check(&scene, measure, &["measure", "-O", "luks", "--object", key, "-o", options, "--size", "1M"]);
+
+    for (name, format) in [("vmdk", Format::Vmdk), ("vdi", Format::Vdi), ("vpc", Format::Vpc), ("qcow", Format::Qcow)] {
+        let source = || Source::new(name, format);
+        check(&scene, Rebase::flatten(source()).invocation(), &["rebase", "-b", "", "-f", name, name]);
+        let grow = Resize::new(source(), ResizeTo::GrowBy(ByteSize::kib(64)));
+        check(&scene, grow.invocation(), &["resize", "-f", name, name, "+64k"]);
+    }
+    let bench = Bench::new(Source::qcow2("qcow2")).count(1).buffer_size(ByteSize::bytes(395_555_840)).invocation();
+    check(&scene, bench, &["bench", "-c", "1", "-s", "395555840", "-f", "qcow2", "qcow2"]);
+    for format in [Format::Bochs, Format::Cloop, Format::Dmg, Format::Luks] {
+        let name = format.as_str();
+        let dd = Dd::new(Source::raw("raw"), "new", format).invocation();
+        check(&scene, dd, &["dd", "-f", "raw", "-O", name, "if=raw", "of=new"]);
+    }
+    let dd = Dd::new(Source::raw("raw"), "new", Format::Raw).skip(1 << 63);
+    check(&scene, dd.invocation(), &["dd", "-f", "raw", "if=raw", "of=new", "skip=9223372036854775808"]);
+
+    let itself = Create::overlay("qcow2", Qcow2::new(), Backing::new("qcow2", Format::Qcow2));
+    check(&scene, itself.invocation(), &["create", "-f", "qcow2", "-b", "qcow2", "-F", "qcow2", "qcow2"]);
+    let data = Qcow2::new().data_file("other").data_file_raw(true);
+    let overlay = Create::overlay("new", data, Backing::new("raw", Format::Raw));
+    let options = "data_file=other,data_file_raw=on";
+    check(&scene, overlay.invocation(), &["create", "-f", "qcow2", "-o", options, "-b", "raw", "-F", "raw", "new"]);
+    let luks = Backing::new("luks", Format::Luks);
+    let convert = Convert::new(Source::raw("raw"), Target::new("new", Qcow2::new())).backing(luks.clone());
+    let options = "backing_file=luks,backing_fmt=luks";
+    check(&scene, convert.invocation(), &["convert", "-f", "raw", "-O", "qcow2", "-o", options, "raw", "new"]);
+    let onto = Rebase::onto(Source::qcow2("qcow2"), luks).invocation();
+    check(&scene, onto, &["rebase", "-b", "luks", "-F", "luks", "-f", "qcow2", "qcow2"]);
+    let old = Qcow2Amend::new().compat(Compat::V0_10).refcount_bits(8);
+    let amend = Amend::qcow2(Source::qcow2("qcow2"), old).invocation();
+    check(&scene, amend, &["amend", "-f", "qcow2", "-o", "compat=0.10,refcount_bits=8", "qcow2"]);
+}
+
+/// `-f` is for all sources: with a `json:` node first, the others were once left to probing.
+#[test]
+fn no_source_beside_a_node_is_probed() {
+    let node = Source::raw("raw").form(qemu_cmd::SourceForm::Json);
+    let convert = Convert::new(node, Target::new("new", Raw::new())).and_source(Source::raw("qcow2"));
+    let invocation = convert.invocation().unwrap();
+    assert!(invocation.to_string().contains(" -f raw "), "{invocation}");
+    let scene = Scene::new();
+    scene.set();
+    let output = scene.run(&scene.argv(&invocation));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| std::fs::read(scene.now(name)).unwrap();
+    assert!(read("new").starts_with(&[read("raw"), read("qcow2")].concat()));
+}

@@ -114,10 +114,10 @@ fn an_error_points_at_the_argument() {
             "an image without a file cannot be held by the typed commands",
         ),
         (
-            "info --image-opts file.filename=a,file.locking=off",
+            "info --image-opts file.filename=a,backing.file.filename=b,backing.backing=node0",
             Some(2),
-            "file.locking",
-            "option `locking` cannot be held by the typed commands",
+            "backing.backing",
+            "a backing file by the name of a node cannot be held by the",
         ),
         (
             "info 'json:{\"driver\":\"http\",\"password\":\"hunter2\"'",

@@ -121,15 +121,19 @@ impl Source {
         locations.filter(|location| location.path().is_none()).filter_map(|location| location.node().ok())
     }
 
+    /// Whether it has an object of that id itself.
+    pub(crate) fn carries(&self, id: &OsStr) -> bool {
+        self.objects.iter().any(|object| object.id.as_str() == id)
+    }
+
     /// The objects of the image and of those below it, with each key under its id.
     pub(crate) fn objects(&self, id: &SecretId) -> Result<Vec<Object>, Error> {
-        let mut objects = self.objects.clone();
         for node in self.nodes() {
-            let carried = |id: &OsStr| objects.iter().any(|object| object.id.as_str() == id);
-            if let Some((_, missing)) = references(&node).find(|(_, id)| !carried(id)) {
+            if let Some((_, missing)) = references(&node).find(|(_, id)| !self.carries(id)) {
                 return Err(Error::ObjectMissing { id: missing.to_string_lossy().into_owned() });
             }
         }
+        let mut objects = self.objects.clone();
         objects.extend(self.key.iter().map(|key| Object::secret(id.clone(), key.clone())));
         if let Some(BackingOverride::Image(image)) = self.backing.as_deref() {
             objects.extend(image.objects(&id.backing())?);

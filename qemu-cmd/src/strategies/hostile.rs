@@ -7,8 +7,8 @@ use super::World;
 use crate::{
     Amend, Backing, Bench, Bitmap, Blkdebug, Blkverify, Check, Command, Commit, Compare, Convert, Create, Dd, Gluster,
     GlusterServer, Info, Iscsi, Key, KeyslotChange, Location, Luks, LuksImage, Map, Measure, Nbd, NbdServer, NewImage,
-    Nfs, NullCo, Qcow2, Qcow2Amend, Raw, Rbd, Rebase, Resize, ResizeTo, Snapshot, Source, Ssh, Subcommand, Target,
-    Throttle, Url, Vvfat, Window,
+    Nfs, NullCo, Object, Qcow2, Qcow2Amend, Raw, Rbd, Rebase, Resize, ResizeTo, Snapshot, Source, Ssh, Subcommand,
+    Target, Throttle, Url, Vvfat, Window,
 };
 
 macro_rules! of_the_hostile_world {
@@ -26,7 +26,7 @@ of_the_hostile_world! {
     location: Location; nbd: Nbd; nbd_server: NbdServer; rbd: Rbd; url: Url; ssh: Ssh; iscsi: Iscsi; nfs: Nfs;
     gluster: Gluster; gluster_server: GlusterServer; vvfat: Vvfat; null_co: NullCo; window: Window;
     throttle: Throttle; blkdebug: Blkdebug; blkverify: Blkverify;
-    key: Key; source: Source; target: Target; backing: Backing;
+    key: Key; object: Object; source: Source; target: Target; backing: Backing;
     luks: Luks; raw: Raw; qcow2: Qcow2; luks_image: LuksImage; new_image: NewImage;
     convert: Convert; create: Create; dd: Dd; measure: Measure;
     info: Info; check: Check; map: Map; compare: Compare; bench: Bench;

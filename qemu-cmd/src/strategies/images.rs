@@ -51,8 +51,13 @@ impl World {
         prop_oneof![3 => secret().prop_map(Key::Secret), 1 => file].boxed()
     }
 
-    /// An image as nothing but its place, its format and its key, if it needs one.
+    /// An image as nothing but its place, its format, its key, if it needs one, and the objects that its place names.
     pub(super) fn image(&self) -> BoxedStrategy<Source> {
+        let world = self.clone();
+        self.bare_image().prop_flat_map(move |image| world.carrying(image)).boxed()
+    }
+
+    fn bare_image(&self) -> BoxedStrategy<Source> {
         if let Some(images) = &self.image {
             return images.clone();
         }
@@ -91,6 +96,7 @@ impl World {
             6 => select(&[SourceForm::ImageOpts, SourceForm::Json][..]).prop_map(Some),
             1 => source_form().prop_map(Some),
         ];
+        let world = self.clone();
         // What fits the format, or rarely what does not.
         (self.image(), of(self.location()), of(cut_or_below), of(options), form, rarely())
             .prop_map(|(image, header, below, options, form, unfit)| {
@@ -107,6 +113,8 @@ impl World {
                 let image = options.into_iter().fold(image, |image, (_, key, value)| image.option(key, value));
                 with(image, form, Source::form)
             })
+            // Its header may name more.
+            .prop_flat_map(move |image| world.carrying(image))
             .boxed()
     }
 

@@ -27,7 +27,7 @@
 //! * **names and numbers**: [`path()`], [`host()`], [`text()`], [`name()`], [`byte_size()`], [`time()`], [`key_val()`],
 //!   [`secret()`], [`secret_id()`]
 //! * **where bytes live**: [`location()`], and a function for each kind of place
-//! * **images that exist**: [`source()`], [`target()`], [`backing()`], [`key()`]
+//! * **images that exist**: [`source()`], [`target()`], [`backing()`], [`key()`], [`object()`]
 //! * **images to be made**: [`new_image()`], and a function for each format; [`luks()`]
 //! * **what to do**: a function for each subcommand; any of them: [`command()`]
 //! * **words**, such as [`cache_mode()`], for each type that is one of a few
@@ -39,6 +39,7 @@ mod images;
 mod looks;
 mod names;
 mod new_images;
+mod objects;
 mod parts;
 mod places;
 mod words;

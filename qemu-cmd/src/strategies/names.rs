@@ -152,6 +152,11 @@ pub fn secret_id() -> BoxedStrategy<SecretId> {
     "[A-Za-z][A-Za-z0-9._-]{0,12}".prop_filter_map("an id", |id| SecretId::new(id).ok()).boxed()
 }
 
+/// The id of an object that a place names, or rarely anything, which no object can have.
+pub(super) fn object_id() -> BoxedStrategy<String> {
+    prop_oneof![12 => secret_id().prop_map(|id| id.to_string()), 1 => text()].boxed()
+}
+
 /// A path: relative or absolute, short or long, most of them hostile, some not UTF-8.
 ///
 /// Rarely it is empty or holds a NUL byte, which every command refuses.

@@ -4,10 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
 
-use super::names::{port, remote_path, seconds, secret_id, text};
+use super::World;
+use super::names::{object_id, port, remote_path, seconds, secret_id, text};
 use super::parts::{half, of, with};
 use super::words::{fat_type, host_key_hash, iscsi_header_digest, iscsi_transport, rbd_auth};
-use super::{World, names};
 use crate::{
     BLKDEBUG_EVENTS, Blkdebug, Blkverify, ByteSize, Gluster, GlusterServer, HostKeyCheck, HostKeyHash, InjectError,
     Iscsi, KeyVal, Location, Nbd, NbdServer, Nfs, NullCo, PROTOCOLS, Rbd, Ssh, Throttle, Url, Vvfat, Window,
@@ -42,6 +42,8 @@ pub fn node_keys() -> BoxedStrategy<KeyVal> {
         "offset",
         "size",
         "password",
+        "password-secret",
+        "tls-creds",
         "file.cookie",
         "node-name",
         "x,y",
@@ -129,7 +131,7 @@ impl World {
 
     /// An NBD export.
     pub fn nbd(&self) -> BoxedStrategy<Nbd> {
-        (self.nbd_server(), of(text()), of(text()), of(text()))
+        (self.nbd_server(), of(text()), of(object_id()), of(text()))
             .prop_map(|(server, export, creds, hostname)| {
                 let nbd = with(Nbd::new(server), export, Nbd::export);
                 with(with(nbd, creds, Nbd::tls_creds), hostname, Nbd::tls_hostname)
@@ -262,7 +264,7 @@ impl World {
 
     /// A place with its speed limited.
     pub fn throttle(&self) -> BoxedStrategy<Throttle> {
-        (self.location(), names::text()).prop_map(|(below, group)| Throttle::new(below, group)).boxed()
+        (self.location(), object_id()).prop_map(|(below, group)| Throttle::new(below, group)).boxed()
     }
 
     /// A place with errors injected.

@@ -209,9 +209,9 @@ pub(crate) fn check_arguments(command: &Command, invocation: &Invocation) -> Che
     let delivered = |object: &&OsStr| object.as_bytes().ends_with(b"file=/dev/fd/3");
     let defined = objects.filter(delivered).count();
     let args = argv(invocation);
-    let used = |id: &str| args.iter().any(|arg| arg.to_string_lossy().contains(&format!("key-secret={id}")));
-    let used_in_json =
-        |id: &str| args.iter().any(|arg| arg.to_string_lossy().contains(&format!("key-secret\":\"{id}")));
+    let stands = |text: String| args.iter().any(|arg| arg.to_string_lossy().contains(&text));
+    let used = |id: &str| stands(format!("-secret={id}")) || stands(format!(",passwordid={id}"));
+    let used_in_json = |id: &str| stands(format!("-secret\":\"{id}\""));
     prop_assert_eq!(defined, invocation.secrets().len());
     for (id, _) in invocation.secrets() {
         prop_assert!(used(id.as_str()) || used_in_json(id.as_str()), "{id} is not used");

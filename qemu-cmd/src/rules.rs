@@ -1,7 +1,7 @@
 //! Combinations that qemu-img always refuses or gets silently wrong, for the typed commands and for command
 //! lines that somebody wrote.
 
-use crate::{Backing, ByteSize, Error, Format, Location, Source};
+use crate::{Backing, ByteSize, Error, Format, KeyVal, Location, Source};
 
 /// Whether compressed data can be written to such an image.
 pub(crate) fn check_compression(format: &str, encrypted: bool, preallocated: bool) -> Result<(), Error> {
@@ -25,6 +25,14 @@ pub(crate) fn check_backing(format: Format) -> Result<(), Error> {
     }
 }
 
+/// Whether an image can have what only qcow2 has. What is probed may.
+pub(crate) fn check_qcow2(format: Option<Format>, what: &'static str) -> Result<(), Error> {
+    match format {
+        None | Some(Format::Qcow2) => Ok(()),
+        Some(format) => Err(Error::FormatHasNo { format: format.as_str(), what }),
+    }
+}
+
 /// Whether a source, or what is given below it, is written: 5.2 overwrites a raw image while it reads it, and later
 /// ones fail to lock it.
 pub(crate) fn check_not_written<'a>(
@@ -45,6 +53,34 @@ pub(crate) fn check_not_own_backing(location: &Location, backing: &Backing) -> R
         return Err(Error::SameFile { name: location.to_string() });
     }
     Ok(())
+}
+
+/// Whether an image can be made at such a place, with these options. Those of a place are known beside those of the
+/// format, and raw has none of its own.
+pub(crate) fn check_creatable(location: &Location, format: Format, options: &KeyVal) -> Result<(), Error> {
+    let driver = match location {
+        Location::File(_) => return Ok(()),
+        Location::HostDevice(_) => "host_device".to_owned(),
+        // A place without a plain name is refused where the target is spelled.
+        _ => match location.plain_name()? {
+            Some(name) => name.to_string_lossy().split(':').next().unwrap_or_default().to_owned(),
+            None => return Ok(()),
+        },
+    };
+    let is_never_made = matches!(
+        &*driver,
+        "http" | "https" | "ftp" | "ftps" | "fat" | "null-co" | "null-aio" | "blkdebug" | "blkverify"
+    );
+    let is_not_preallocated = format == Format::Raw && matches!(&*driver, "rbd" | "ssh" | "nfs");
+    let has = |option| options.get(option).is_some();
+    let what = match () {
+        () if is_never_made => "images that qemu makes: take one that exists",
+        () if has("nocow") => "option `nocow`: only files have it",
+        () if has("extent_size_hint") => "option `extent_size_hint`: only files have it",
+        () if has("preallocation") && is_not_preallocated => "option `preallocation`",
+        () => return Ok(()),
+    };
+    Err(Error::PlaceHasNo { driver, what })
 }
 
 /// A backing file is opened by its name, and a key has no place there.

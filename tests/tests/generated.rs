@@ -4,7 +4,7 @@
 //! They run in a directory of their own, on images of every format, and name no host that can be reached. What a
 //! version lacks, by what the model says that a command needs, it refuses.
 //!
-//! `QEMU_TESTS_LONG=1` runs 400 commands of each subcommand instead of 20. A failure prints the command and the seed,
+//! `QEMU_TESTS_LONG=1` runs 150 commands of each subcommand instead of 12. A failure prints the command and the seed,
 //! which given in `PROPTEST_RNG_SEED` repeats it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -32,7 +32,7 @@ fn version() -> QemuVersion {
 
 /// Runs accepted commands of a subcommand.
 fn run(subcommand: Subcommand) {
-    let wanted = if std::env::var_os("QEMU_TESTS_LONG").is_some() { 400 } else { 20 };
+    let wanted = if std::env::var_os("QEMU_TESTS_LONG").is_some() { 150 } else { 12 };
     let seed = match Config::default().rng_seed {
         RngSeed::Fixed(seed) => seed,
         RngSeed::Random => std::hash::RandomState::new().build_hasher().finish(),

@@ -204,7 +204,7 @@ fn check_compression(line: &CommandLine) -> Result<(), Error> {
     let encrypted = options.get("encrypt.format").is_some()
         || options.get("encrypt.key-secret").is_some()
         || given(options, "encryption").is_some_and(|value| matches!(&*value, "on" | "yes" | "true" | "y"))
-        || node.iter().any(|(key, _)| key.ends_with("key-secret"));
+        || ["key-secret", "encrypt.key-secret"].iter().any(|key| node.get(key).is_some());
     if format == "parallels" {
         return Err(Error::CompressionUnsupported { format });
     }

@@ -286,6 +286,14 @@ pub enum Error {
         /// What it does not have, and what does.
         what: &'static str,
     },
+    /// A new image is to be at a kind of place that cannot have it, or not so.
+    #[error("a place of kind `{}` has no {what}", one_line(driver))]
+    PlaceHasNo {
+        /// What its name starts with.
+        driver: String,
+        /// What it cannot have, and what can.
+        what: &'static str,
+    },
     /// Source and target are the same file.
     #[error("source and target are both `{}`: the command would overwrite what it reads", one_line(name))]
     SameFile {

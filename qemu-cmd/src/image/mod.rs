@@ -47,6 +47,14 @@ impl Target {
         }
     }
 
+    /// Its format; `None` of an existing one that is probed, which is refused.
+    pub(crate) const fn format(&self) -> Option<Format> {
+        match &self.0 {
+            TargetKind::New { image, .. } => Some(image.format()),
+            TargetKind::Existing(image) => image.format(),
+        }
+    }
+
     /// Whether writing it would overwrite what is read of the source.
     pub(crate) fn check_is_not(&self, source: &Source) -> Result<(), Error> {
         let written = match &self.0 {

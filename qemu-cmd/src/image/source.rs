@@ -1,7 +1,7 @@
 use super::node::BackingOverride;
 use crate::command_line::places;
 use crate::secret::SecretId;
-use crate::{Error, Format, Key, KeyVal, Location, Object};
+use crate::{Error, Format, Key, KeyVal, Location, Object, rules};
 
 /// How a source is written on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -194,7 +194,10 @@ impl Source {
             return Err(Error::LuksNeedsKey { name: self.name() });
         }
         match self.backing.as_deref() {
-            Some(BackingOverride::Image(image)) => image.check_openable(),
+            Some(BackingOverride::Image(image)) => {
+                self.format.map_or(Ok(()), rules::check_backing)?;
+                image.check_openable()
+            }
             _ => Ok(()),
         }
     }
@@ -210,6 +213,13 @@ impl Source {
             Some(BackingOverride::Image(_)) => Err(Error::BackingOverrideUnused { subcommand }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether snapshots can be made in it: qcow2 has them, and under any other format a place that has some, which a
+    /// file has not.
+    pub(crate) fn check_snapshots(&self) -> Result<(), Error> {
+        let is_file = || self.places().first().is_some_and(|place| place.path().is_some());
+        rules::check_qcow2(self.format.filter(|_| is_file()), "internal snapshots")
     }
 
     /// The places of the image and of what lies below it, its own first.

@@ -8,7 +8,7 @@ use super::World;
 use super::images::source_snapshot;
 use super::parts::{half, of, rarely, with};
 use super::words::{cache_mode, format};
-use crate::{ByteSize, Convert, Create, Dd, Measure, NewImage, Target};
+use crate::{ByteSize, Convert, Create, Dd, Format, Measure, NewImage, Target};
 
 /// Bytes a second, many enough for a test.
 pub(super) fn rate() -> BoxedStrategy<ByteSize> {
@@ -47,11 +47,16 @@ impl World {
         let rare = (rarely(), rarely(), rarely(), of(source_snapshot()), bitmaps, rarely());
         (with_more, caches, numbers, rare, any::<[bool; 4]>())
             .prop_map(|(convert, (to, from), (sparse, coroutines, rate), rare, [order, share, progress, quiet])| {
-                let (compress, offload, salvage, snapshot, bitmaps, skip_alone) = rare;
+                let (compress, offload, salvage, snapshot, bitmaps, unfit) = rare;
+                // Only qcow2 has them.
+                let can_have = |format: Option<Format>| unfit || matches!(format, None | Some(Format::Qcow2));
+                let snapshot = snapshot.filter(|_| can_have(convert.source().format()));
+                let both = can_have(convert.source().format()) && can_have(convert.target().format());
+                let bitmaps = bitmaps.filter(|_| both);
                 let convert = convert.compress(compress).copy_offload(offload).salvage(salvage);
                 let convert = with(convert, snapshot, Convert::snapshot);
                 let convert = convert.bitmaps(bitmaps.is_some());
-                let convert = convert.skip_broken_bitmaps(bitmaps.unwrap_or(skip_alone && compress));
+                let convert = convert.skip_broken_bitmaps(bitmaps.unwrap_or(unfit && compress));
                 let convert = convert.out_of_order(order).force_share(share).progress(progress).quiet(quiet);
                 let convert = with(with(convert, to, Convert::target_cache), from, Convert::source_cache);
                 let convert = with(with(convert, sparse, Convert::sparse_size), coroutines, Convert::coroutines);

@@ -195,6 +195,11 @@ impl Bench {
                 ));
             }
         }
+        let native = self.native || self.aio == Some(BenchAio::Native);
+        let direct = matches!(self.cache, Some(CacheMode::None | CacheMode::Directsync));
+        if native && !direct && self.source.places().first().is_some_and(|place| place.path().is_some()) {
+            return Err(Error::Options("native asynchronous I/O needs a cache mode with O_DIRECT: none or directsync"));
+        }
         if self.write && self.force_share {
             return Err(Error::Options("an image cannot be shared while it is written: drop force_share"));
         }

@@ -335,6 +335,9 @@ impl Convert {
             rules::check_sparse_size(size)?;
         }
         rules::check_signed(&[self.rate])?;
+        rules::check_qcow2(self.source.format().filter(|_| self.bitmaps), "bitmaps")?;
+        rules::check_qcow2(self.target.format().filter(|_| self.bitmaps), "bitmaps")?;
+        rules::check_qcow2(self.source.format().filter(|_| self.snapshot.is_some()), "internal snapshots")?;
         let refuse = |wrong: bool, reason| if wrong { Err(Error::Options(reason)) } else { Ok(()) };
         let several = !self.more_sources.is_empty();
         let existing = matches!(self.target.0, TargetKind::Existing(_));
@@ -354,8 +357,9 @@ impl Convert {
 
     fn check_target(&self) -> Result<Option<CreateOptions>, Error> {
         let (format, encrypted, options) = match &self.target.0 {
-            TargetKind::New { image, .. } => {
+            TargetKind::New { location, image } => {
                 let options = image.options()?;
+                rules::check_creatable(location, image.format(), &options.pairs)?;
                 (image.format(), options.key.is_some(), Some(options))
             }
             TargetKind::Existing(image) => {

@@ -108,6 +108,7 @@ impl Create {
         if self.backing.is_some() && preallocated && !options.extended_l2 {
             return Err(Error::PreallocationWithBacking);
         }
+        rules::check_creatable(&self.location, self.image.format(), &options.pairs)?;
         let mut out = Invocation::new("create");
         out.option("-f", self.image.format().as_str());
         out.flag(self.quiet, "-q");

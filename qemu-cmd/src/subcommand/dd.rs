@@ -1,5 +1,5 @@
 use super::{push_source, setters};
-use crate::{ByteSize, Error, Format, Invocation, Location, Source, rules};
+use crate::{ByteSize, Error, Format, Invocation, KeyVal, Location, Source, rules};
 
 /// `qemu-img dd`: copies blocks of an image into a new one.
 ///
@@ -52,6 +52,7 @@ impl Dd {
             let what = "image that dd can make: it takes no create options, and some formats are only read";
             return Err(Error::FormatHasNo { format: self.format.as_str(), what });
         }
+        rules::check_creatable(&self.target, self.format, &KeyVal::new())?;
         rules::check_not_written(&self.source, [&self.target])?;
         if self.block_size.is_some_and(|size| size.as_u64() == 0 || size.as_u64() > 0x7fff_ffff) {
             return Err(Error::Options("a block of dd must have from 1 to 2147483647 bytes"));

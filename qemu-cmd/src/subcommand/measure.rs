@@ -1,6 +1,6 @@
 use super::{SourceSnapshot, push_create_options, push_source, setters};
 use crate::invocation::OutputKind;
-use crate::{ByteSize, Error, Format, Invocation, NewImage, Source};
+use crate::{ByteSize, Error, Format, Invocation, NewImage, Source, rules};
 
 /// `qemu-img measure`: how large the file of a new image would be; as JSON.
 ///
@@ -96,6 +96,7 @@ impl Measure {
             }
             Of::Image(source) => {
                 if let Some(snapshot) = &self.snapshot {
+                    rules::check_qcow2(source.format(), "internal snapshots")?;
                     out.option("-l", snapshot.render());
                 }
                 let operand = push_source(&mut out, source)?;

@@ -72,6 +72,14 @@ impl Resize {
             let what = "way to change its size: raw, qcow2, luks and qed have";
             return Err(Error::FormatHasNo { format: format.as_str(), what });
         }
+        let is_allocated = match self.preallocation {
+            None | Some(Preallocation::Off) => true,
+            Some(Preallocation::Metadata) => matches!(self.source.format(), None | Some(Format::Qcow2)),
+            Some(_) => self.source.format() != Some(Format::Qed),
+        };
+        if let (false, Some(format)) = (is_allocated, self.source.format()) {
+            return Err(Error::FormatHasNo { format: format.as_str(), what: "preallocation of this mode" });
+        }
         let mut out = Invocation::new("resize");
         out.flag(shrinks, "--shrink");
         if let Some(mode) = self.preallocation {

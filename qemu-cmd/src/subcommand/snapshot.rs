@@ -93,6 +93,7 @@ impl Snapshot {
             if name.contains('\0') {
                 return Err(Error::Options("the name of a snapshot must not hold a NUL byte"));
             }
+            self.source.check_snapshots()?;
             if self.force_share {
                 return Err(Error::Options(
                     "an image cannot be shared while its snapshots are changed: drop force_share",

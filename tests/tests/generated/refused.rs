@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 
 use qemu_cmd::{
-    Amend, Backing, Bench, Bitmap, BitmapAction, ByteSize, Compat, Convert, Create, Dd, Error, Format, Info,
-    Invocation, Luks, LuksImage, Measure, Qcow2, Qcow2Amend, Raw, Rebase, Resize, ResizeTo, Source, Target,
+    Amend, Backing, Bench, BenchAio, Bitmap, BitmapAction, ByteSize, CacheMode, Compat, Convert, Create, Dd, Error,
+    Format, Info, Invocation, Location, Luks, LuksImage, Map, Measure, NewImage, Preallocation, Qcow2, Qcow2Amend, Raw,
+    RawPreallocation, Rebase, Resize, ResizeTo, Snapshot, Source, SourceSnapshot, Target, Vdi,
 };
 
 use tests::passphrase;
@@ -74,6 +75,90 @@ fn what_is_refused_is_refused_by_qemu_img_too() {
     let old = Qcow2Amend::new().compat(Compat::V0_10).refcount_bits(8);
     let amend = Amend::qcow2(Source::qcow2("qcow2"), old).invocation();
     check(&scene, amend, &["amend", "-f", "qcow2", "-o", "compat=0.10,refcount_bits=8", "qcow2"]);
+}
+
+#[test]
+fn places_where_nothing_is_made_are_no_targets() {
+    let scene = Scene::new();
+    scene.set();
+    for name in ["http://255.255.255.255/a", "ftps://255.255.255.255/a", "fat:new", "null-co://", "blkdebug::new"] {
+        let place = || Location::from_plain_name(name.as_ref());
+        let size = ByteSize::mib(1);
+        let create = Create::new(place(), Raw::new(), size).invocation();
+        check(&scene, create, &["create", "-f", "raw", name, "1M"]);
+        let convert = Convert::new(Source::raw("raw"), Target::new(place(), Vdi::new())).invocation();
+        check(&scene, convert, &["convert", "-f", "raw", "-O", "vdi", "raw", name]);
+        let dd = Dd::new(Source::raw("raw"), place(), Format::Raw).invocation();
+        check(&scene, dd, &["dd", "-f", "raw", "-O", "raw", "if=raw", &format!("of={name}")]);
+    }
+    for (name, image, option) in [
+        ("nbd://255.255.255.255/a", NewImage::from(Raw::new().nocow(true)), "nocow=on"),
+        ("nbd://255.255.255.255/a", Qcow2::new().extent_size_hint(ByteSize::mib(1)).into(), "extent_size_hint=1M"),
+        ("ssh://255.255.255.255/a", Raw::new().preallocation(RawPreallocation::Off).into(), "preallocation=off"),
+        ("rbd:pool/a", Raw::new().preallocation(RawPreallocation::Off).into(), "preallocation=off"),
+        ("/dev/null", Raw::new().nocow(false).into(), "nocow=off"),
+    ] {
+        let format = image.format().as_str();
+        let place = match name {
+            "/dev/null" => Location::HostDevice(name.into()),
+            _ => Location::from_plain_name(name.as_ref()),
+        };
+        let create = Create::new(place, image, ByteSize::mib(1)).invocation();
+        check(&scene, create, &["create", "-f", format, "-o", option, name, "1M"]);
+    }
+}
+
+#[test]
+fn what_a_format_or_a_cache_mode_has_not_is_refused() {
+    let scene = Scene::new();
+    scene.set();
+    for (name, format) in [("raw", Format::Raw), ("vmdk", Format::Vmdk), ("vpc", Format::Vpc), ("qed", Format::Qed)] {
+        let source = || Source::new(name, format);
+        let node = format!("driver={name},file.driver=file,file.filename={name}");
+        for (option, snapshot) in [
+            ("-c", Snapshot::create(source(), "x")),
+            ("-a", Snapshot::apply(source(), "x")),
+            ("-d", Snapshot::delete(source(), "x")),
+        ] {
+            check(&scene, snapshot.invocation(), &["snapshot", option, "x", "--image-opts", &node]);
+        }
+    }
+    for (from, to) in [(Format::Raw, Format::Qcow2), (Format::Qcow2, Format::Raw)] {
+        let new = if to == Format::Raw { Raw::new().into() } else { NewImage::from(Qcow2::new()) };
+        let convert = Convert::new(Source::new(from.as_str(), from), Target::new("new", new)).bitmaps(true);
+        let (from, to) = (from.as_str(), to.as_str());
+        check(&scene, convert.invocation(), &["convert", "--bitmaps", "-f", from, "-O", to, from, "new"]);
+    }
+    let snapshot = || SourceSnapshot::NameOrId("x".to_owned());
+    let convert = Convert::new(Source::raw("raw"), Target::new("new", Raw::new())).snapshot(snapshot());
+    check(&scene, convert.invocation(), &["convert", "-l", "x", "-f", "raw", "-O", "raw", "raw", "new"]);
+    let measure = Measure::image(Source::raw("raw"), Raw::new()).snapshot(snapshot());
+    check(&scene, measure.invocation(), &["measure", "-l", "x", "-f", "raw", "-O", "raw", "raw"]);
+    for (name, format, mode, option) in [
+        ("raw", Format::Raw, Preallocation::Metadata, "metadata"),
+        ("qed", Format::Qed, Preallocation::Metadata, "metadata"),
+        ("qed", Format::Qed, Preallocation::Full, "full"),
+    ] {
+        let resize = Resize::new(Source::new(name, format), ResizeTo::GrowBy(ByteSize::kib(64))).preallocation(mode);
+        check(&scene, resize.invocation(), &["resize", "--preallocation", option, "-f", name, name, "+64k"]);
+    }
+    for format in [Format::Raw, Format::Vdi, Format::Vpc] {
+        let name = format.as_str();
+        let map = Map::new(Source::new(name, format).backing(Source::qcow2("qcow2"))).invocation();
+        let node = format!("driver={name},file.filename={name},backing.driver=qcow2,backing.file.filename=qcow2");
+        check(&scene, map, &["map", "--image-opts", &node]);
+    }
+    for (cache, option) in [(None, "writeback"), (Some(CacheMode::Unsafe), "unsafe")] {
+        let bench = Bench::new(Source::qcow2("qcow2")).count(1);
+        let bench = match cache {
+            Some(mode) => bench.cache(mode),
+            None => bench,
+        };
+        let args = ["bench", "-c", "1", "-t", option, "-f", "qcow2", "qcow2", "-n"];
+        check(&scene, bench.clone().native(true).invocation(), &args);
+        let args = ["bench", "-c", "1", "-t", option, "-f", "qcow2", "qcow2", "-i", "native"];
+        check(&scene, bench.aio(BenchAio::Native).invocation(), &args);
+    }
 }
 
 /// `-f` is for all sources: with a `json:` node first, the others were once left to probing.

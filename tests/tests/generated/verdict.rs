@@ -20,16 +20,20 @@ pub(crate) enum Verdict {
     Wrong(String),
 }
 
-/// What qemu-img says of drivers and algorithms that it was built without.
+/// The drivers and protocols that qemu-img can be built without, or that are in a package of their own.
+const OPTIONAL: &[&str] =
+    &["ftp", "ftps", "gluster", "http", "https", "iscsi", "iser", "nfs", "parallels", "rbd", "ssh"];
+
+/// What qemu-img says of those that it was built without: all of it, with a name for `{}`.
+const UNKNOWN: &[&str] =
+    &["Unknown protocol '{}'", "Unknown driver '{}'", "Unknown file format '{}'", "Invalid format name: '{}'"];
+
+/// What else it says of what it was built without.
 const NOT_BUILT: &[&str] = &[
-    "Unknown protocol",
-    "Unknown driver",
-    "initialize module",
-    "open module",
-    "not supported in this build",
-    "Algorithm '",
-    "Cipher '",
-    "is not supported",
+    "ailed to initialize module: ",
+    "Failed to open module: ",
+    // zstd of a qcow2 image.
+    "Invalid parameter 'zstd'",
     // Some releases list it, and then know nothing of it.
     "Parameter 'detached-header' is unexpected",
 ];
@@ -73,24 +77,42 @@ const NOT_UNDERSTOOD: &[&str] = &[
     "No such property",
     "Property",
     "Assertion",
+    "Unknown driver",
+    "Unknown protocol",
+    "Unknown file format '",
+    "Invalid format name",
+    "does not support image creation\n",
+    "temporarily loading internal snapshots",
+    "does not support bitmaps",
+    "lacks bitmap support",
+    "Unsupported preallocation mode",
+    "doesn't support backing files",
+    "requires cache.direct=on",
 ];
 
 /// What sounds like that, and depends on the image: on its size, or on whether it names a backing file of its own, whose
-/// name qemu then gives to the place that is to be there instead, unless that has a file name too.
-const ABOUT_THE_IMAGE: [&str; 2] =
-    ["Preallocation can only be used for growing images", "cannot be used with a file name"];
+/// name qemu then gives to the place that is to be there instead, unless that has a file name too. Gluster reads it as
+/// its URI.
+const ABOUT_THE_IMAGE: &[&str] =
+    &["Preallocation can only be used for growing images", "cannot be used with a file name", "invalid URI ././middle"];
 
 impl Verdict {
     pub(crate) fn of(output: &Output) -> Self {
         let said = String::from_utf8_lossy(&output.stderr);
-        let says = |texts: &[&'static str]| texts.iter().copied().find(|text| said.contains(text));
-        if says(NOT_BUILT).is_some() {
-            return Self::NotBuilt;
-        }
-        let said = ABOUT_THE_IMAGE.iter().fold(said.into_owned(), |said, text| said.replace(text, ""));
-        let says = |texts: &[&'static str]| texts.iter().copied().find(|text| said.contains(text));
-        if let Some(complaint) = says(NOT_UNDERSTOOD) {
+        let without = |said: String, texts: &mut dyn Iterator<Item = String>| {
+            texts.fold(said, |said, text| said.replace(&text, ""))
+        };
+        let unknown = UNKNOWN.iter().flat_map(|text| OPTIONAL.iter().map(|name| text.replace("{}", name)));
+        let mut not_built = unknown.chain(NOT_BUILT.iter().map(ToString::to_string));
+        let rest = without(said.clone().into_owned(), &mut not_built);
+        let is_not_built = rest.len() < said.len();
+        let rest = without(rest, &mut ABOUT_THE_IMAGE.iter().map(ToString::to_string));
+        // Also beside what is not built: that must not hide another complaint.
+        if let Some(complaint) = NOT_UNDERSTOOD.iter().find(|text| rest.contains(**text)) {
             return Self::Wrong(format!("`{complaint}`"));
+        }
+        if is_not_built {
+            return Self::NotBuilt;
         }
         match (output.status.code(), output.status.signal()) {
             (Some(0), _) => Self::Succeeded,

@@ -38,7 +38,8 @@ const NOT_BUILT: &[&str] = &[
     "Parameter 'detached-header' is unexpected",
 ];
 
-/// What qemu-img says of arguments that it does not understand.
+/// What qemu-img says of arguments that it does not understand, or that no image could make right. A probed image may be
+/// of a format without snapshots, bitmaps, preallocation or backing files, so what it says of those is not here.
 const NOT_UNDERSTOOD: &[&str] = &[
     "unrecognized option",
     "invalid option",
@@ -82,11 +83,7 @@ const NOT_UNDERSTOOD: &[&str] = &[
     "Unknown file format '",
     "Invalid format name",
     "does not support image creation\n",
-    "temporarily loading internal snapshots",
     "does not support bitmaps",
-    "lacks bitmap support",
-    "Unsupported preallocation mode",
-    "doesn't support backing files",
     "requires cache.direct=on",
 ];
 

@@ -1,7 +1,7 @@
 use super::options::{options, words};
 use super::{CreateOptions, Preallocation};
 use crate::secret::SecretId;
-use crate::{ByteSize, Error, KeyVal, Luks, rules};
+use crate::{ByteSize, Error, KeyVal, Luks, PROTOCOLS, rules};
 
 words! {
     /// The version of a new qcow2 image (`compat`).
@@ -105,6 +105,12 @@ impl Qcow2 {
         }
         if let Some(bits) = self.refcount_bits {
             rules::check_refcount_bits(bits)?;
+        }
+        let start = self.data_file.as_deref().and_then(|name| name.split('/').next()?.split_once(':'));
+        if start.is_some_and(|(protocol, _)| !PROTOCOLS.contains(&protocol)) {
+            return Err(Error::Options(
+                "qemu takes a data file with a `:` for a protocol: put `./` in front of its name",
+            ));
         }
         if self.data_file.is_none() && (self.data_file_raw == Some(true) || self.keep_data_file == Some(true)) {
             return Err(Error::DataFileMissing);

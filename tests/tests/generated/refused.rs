@@ -62,6 +62,8 @@ fn what_is_refused_is_refused_by_qemu_img_too() {
 
     let itself = Create::overlay("qcow2", Qcow2::new(), Backing::new("qcow2", Format::Qcow2));
     check(&scene, itself.invocation(), &["create", "-f", "qcow2", "-b", "qcow2", "-F", "qcow2", "qcow2"]);
+    let create = Create::new("new", Qcow2::new().data_file("a:b"), ByteSize::mib(1)).invocation();
+    check(&scene, create, &["create", "-f", "qcow2", "-o", "data_file=a:b", "new", "1M"]);
     let data = Qcow2::new().data_file("other").data_file_raw(true);
     let overlay = Create::overlay("new", data, Backing::new("raw", Format::Raw));
     let options = "data_file=other,data_file_raw=on";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qemu_cmd::Invocation;
 
-use crate::{CancelToken, Error, Limits, Outcome, Plan};
+use crate::{CancelToken, Error, Limits, Outcome, Plan, Staging};
 
 /// Something that can run qemu-img.
 ///
@@ -84,6 +84,9 @@ pub struct Request<'a> {
     pub cancel: Option<CancelToken>,
     /// Whether it reads the caller's standard input; otherwise that is empty, or carries a secret.
     pub inherit_stdin: bool,
+    /// What is written first under another name; an executor that runs things on this machine
+    /// [begins](Staging::begin) it, and runs [`launched`](Self::launched).
+    pub staging: Option<&'a Staging>,
 }
 
 impl<'a> Request<'a> {
@@ -97,7 +100,19 @@ impl<'a> Request<'a> {
             output_limit: 64 << 20,
             cancel: None,
             inherit_stdin: false,
+            staging: None,
         }
+    }
+
+    /// The command that is given to the kernel: with staging, the one that writes to the unfinished file.
+    pub fn launched(&self) -> &'a Invocation {
+        self.staging.map_or(self.invocation, Staging::invocation)
+    }
+
+    /// Writes to another file first. Default: none.
+    pub const fn staging(mut self, staging: Option<&'a Staging>) -> Self {
+        self.staging = staging;
+        self
     }
 
     /// The limits of the process. Default: none.

@@ -33,12 +33,15 @@ mod dry_run;
 mod environment;
 mod error;
 mod executor;
+mod leftovers;
 mod limits;
 mod local;
 mod outcome;
+mod partial;
 mod plan;
 mod ploop;
 mod program;
+mod publish;
 mod secrets;
 mod sudo;
 
@@ -51,11 +54,13 @@ pub use direct_io::{direct_io_works, safe_cache_mode};
 pub use dry_run::DryRunExecutor;
 pub use error::{Error, ErrorKind};
 pub use executor::{Executor, Output, Request};
+pub use leftovers::remove_leftovers;
 pub use limits::{Limit, Limits};
 pub use local::LocalExecutor;
 pub use outcome::{End, Outcome};
 pub use plan::{Delivery, Launch, Plan};
 pub use ploop::ploop_image;
+pub use publish::{Publish, Staging};
 pub use sudo::SudoExecutor;
 
 /// The examples of the README.

@@ -3,8 +3,6 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use qemu_cmd::Invocation;
-
 use crate::environment::Environment;
 use crate::program::Program;
 use crate::secrets::Scheme;
@@ -74,7 +72,7 @@ impl Executor for LocalExecutor {
         self.environment.check(request.invocation)?;
         // The plan is also of use where qemu-img is not installed.
         let _ = self.resolve(request);
-        Ok(plan(request.invocation, |args| self.launch(request, args)))
+        Ok(plan(request, |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
@@ -85,12 +83,11 @@ impl Executor for LocalExecutor {
 }
 
 /// The plan of a launch that is made from filled arguments.
-pub(crate) fn plan(invocation: &Invocation, launch: impl FnOnce(Vec<OsString>) -> Launch) -> Plan {
-    let scheme = Scheme::of(invocation);
-    let args = scheme.preview(invocation);
+pub(crate) fn plan(request: &Request<'_>, launch: impl FnOnce(Vec<OsString>) -> Launch) -> Plan {
+    let scheme = Scheme::of(request.invocation);
     let mut argv = vec![OsString::from("qemu-img")];
-    argv.extend(args.iter().cloned());
-    Plan { argv, launch: launch(args), secrets: scheme.deliveries() }
+    argv.extend(scheme.preview(request.invocation));
+    Plan { argv, launch: launch(scheme.preview(request.launched())), secrets: scheme.deliveries() }
 }
 
 /// Runs a launch that is made from filled arguments.
@@ -110,6 +107,9 @@ pub(crate) fn run(
             .message("standard input cannot carry both an image and a secret: give the image by its name")
             .about(request.invocation));
     }
-    let filled = Scheme::of(request.invocation).fill(request.invocation).map_err(could_not)?;
+    if let Some(staging) = request.staging {
+        staging.begin().map_err(|error| error.about(request.invocation))?;
+    }
+    let filled = Scheme::of(request.invocation).fill(request.launched()).map_err(could_not)?;
     child::run(&launch(filled.args), filled.stdin, request, timeout).map_err(could_not)
 }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use qemu_cmd::{Convert, Luks, LuksImage, Qcow2, Secret, Source, Target};
-use qemu_exec::{LocalExecutor, QemuImg, SudoExecutor};
+use qemu_exec::{LocalExecutor, Publish, QemuImg, SudoExecutor};
 use tempfile::TempDir;
 
 /// The passphrase of the encrypted fixtures.
@@ -36,9 +36,9 @@ pub fn sudo() -> SudoExecutor {
     SudoExecutor::with_program(qemu_img())
 }
 
-/// A client for the qemu-img under test.
+/// A client for the qemu-img under test, which replaces what a test made before.
 pub fn client() -> QemuImg<LocalExecutor> {
-    QemuImg::new(local())
+    QemuImg::new(local()).publish(Publish::new().replace(true))
 }
 
 /// Runs the qemu-img under test as it is, with none of our code in between.

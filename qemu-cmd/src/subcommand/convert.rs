@@ -2,7 +2,7 @@ use super::{push_create_options, setters};
 use crate::format::{CreateOptions, Preallocation};
 use crate::image::{Spelled, TargetKind, plain_name};
 use crate::secret::SecretId;
-use crate::{Backing, ByteSize, CacheMode, Error, Format, Invocation, KeyVal, Source, Target, rules};
+use crate::{Backing, ByteSize, CacheMode, Error, Format, Invocation, KeyVal, Location, Source, Target, rules};
 
 /// An internal snapshot of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -184,6 +184,45 @@ impl Convert {
     /// The target.
     pub const fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The same, with the target at another place.
+    pub fn target_at(mut self, location: impl Into<Location>) -> Self {
+        match &mut self.target.0 {
+            TargetKind::New { location: old, .. } => *old = location.into(),
+            TargetKind::Existing(image) => *image = image.clone().at(location),
+        }
+        self
+    }
+
+    /// The backing file of the new image.
+    #[must_use]
+    pub const fn new_backing(&self) -> Option<&Backing> {
+        self.backing.as_ref()
+    }
+
+    /// Whether data is compressed.
+    #[must_use]
+    pub const fn compresses(&self) -> bool {
+        self.compress
+    }
+
+    /// The internal snapshot that is read.
+    #[must_use]
+    pub const fn chosen_snapshot(&self) -> Option<&SourceSnapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Whether the target is promised to read as zeros.
+    #[must_use]
+    pub const fn promises_zero(&self) -> bool {
+        self.target_is_zero
+    }
+
+    /// Whether the source is read even while another process may write it.
+    #[must_use]
+    pub const fn shares(&self) -> bool {
+        self.force_share
     }
 
     /// The target's cache mode, if one was chosen.

@@ -3,6 +3,7 @@
 mod commands;
 mod convert;
 mod inspect;
+mod new_file;
 mod version;
 
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use qemu_cmd::{Invocation, OutputKind, QemuVersion};
 
-use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, Outcome, Request};
+use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, Outcome, Publish, Request, Staging};
 
 /// qemu-img, run by an executor: one method a subcommand, typed in and out.
 ///
@@ -21,6 +22,11 @@ use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, Outcome, Reque
 ///   leaves an image half changed.
 /// * **Version**: what not every supported version can do is [refused](ErrorKind::Unsupported) if this qemu-img cannot,
 ///   before anything runs. It is [asked for its version](Self::qemu_version) once, and only for such a command.
+/// * **New images** (of `convert` without an existing target, `create` and `dd`) have their name when they are complete
+///   and on disk, and not before: until then they are called `.NAME.partial`, and what fails, is ended or panics leaves
+///   nothing. What exists is not replaced unless [`publish`](Self::publish) says so. Written in place, with whatever a
+///   failure leaves, are devices and pipes; what `qemu-img` reaches by a protocol; VMDK images and qcow2 ones with a
+///   data file, which hold names of files; and under sudo, see [`SudoExecutor`](crate::SudoExecutor).
 /// * **Retries**: a command is run again, up to three times, if qemu-img could not measure how fast this machine derives
 ///   keys, which it does before it writes anything.
 #[derive(Debug)]
@@ -31,6 +37,7 @@ pub struct QemuImg<E> {
     data: Bounds,
     probe_directory: Option<PathBuf>,
     cancel: Option<CancelToken>,
+    publish: Publish,
     /// `Some(None)` is a version that nobody understands.
     version: OnceLock<Option<QemuVersion>>,
 }
@@ -50,6 +57,7 @@ impl<E: Executor> QemuImg<E> {
             data: Bounds { limits: Limits::none(), timeout: None },
             probe_directory: None,
             cancel: None,
+            publish: Publish::new(),
             version: OnceLock::new(),
         }
     }
@@ -90,6 +98,13 @@ impl<E: Executor> QemuImg<E> {
         self
     }
 
+    /// How new images appear. Default: [`Publish::new`], which replaces nothing. To do it otherwise for one image, make
+    /// another client: executors can be shared by reference.
+    pub const fn publish(mut self, publish: Publish) -> Self {
+        self.publish = publish;
+        self
+    }
+
     /// The executor.
     pub const fn executor(&self) -> &E {
         &self.executor
@@ -97,7 +112,16 @@ impl<E: Executor> QemuImg<E> {
 
     /// Runs a command that has done its work if and only if it exits with 0.
     fn run(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
-        let outcome = self.attempt(invocation, bounds)?;
+        self.run_staged(invocation, bounds, None)
+    }
+
+    /// The same for one that writes an unfinished file, which is called by its final name in whatever is said of it.
+    fn run_staged(&self, invocation: &Invocation, bounds: Bounds, staging: Option<&Staging>) -> Result<Outcome, Error> {
+        let mut outcome = self.attempt(invocation, bounds, staging)?;
+        if let Some(staging) = staging {
+            outcome.stdout = staging.rename_in(outcome.stdout);
+            outcome.stderr = staging.rename_in(outcome.stderr);
+        }
         if outcome.end == End::NotRun && invocation.output() == OutputKind::Text {
             return Ok(outcome);
         }
@@ -116,9 +140,9 @@ impl<E: Executor> QemuImg<E> {
     }
 
     /// Runs a command, whatever comes of it, unless this qemu-img cannot.
-    fn attempt(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
+    fn attempt(&self, invocation: &Invocation, bounds: Bounds, staging: Option<&Staging>) -> Result<Outcome, Error> {
         self.check_version(invocation)?;
-        let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
+        let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout).staging(staging);
         request.cancel.clone_from(&self.cancel);
         let mut outcome = self.executor.run(request.clone())?;
         for _ in 0..RETRIES {

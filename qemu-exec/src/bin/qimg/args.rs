@@ -11,7 +11,7 @@ use qemu_exec::cmd::{ByteSize, Subcommand};
 
 use crate::Error;
 use crate::dry_run::Format;
-use crate::{completions, explain, lint, man, own, table};
+use crate::{clean, completions, explain, lint, man, own, table};
 
 /// What qimg was asked to do.
 pub(crate) enum Action {
@@ -109,6 +109,7 @@ pub(crate) fn parse() -> Result<Action, Error> {
             Value(command) if command == "completions" => {
                 return completions::text(parser.raw_args()?).map(Action::Print);
             }
+            Value(command) if command == "clean" => return clean::text(parser.raw_args()?).map(Action::Print),
             Value(command) if command == "man" => return Ok(Action::Print(man::text())),
             Value(command) if command == "options" => return Ok(Action::Print(table::text())),
             Value(subcommand) => {

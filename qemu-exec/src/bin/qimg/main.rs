@@ -1,6 +1,7 @@
 //! `qimg`: a drop-in for `qemu-img` that shows what would run, bounds it, and keeps secrets out of sight.
 
 mod args;
+mod clean;
 mod completions;
 mod dry_run;
 mod explain;

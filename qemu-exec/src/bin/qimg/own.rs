@@ -34,6 +34,11 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
         "tells what is risky about a command line; exit status 1 if anything is",
     ),
     ("lint", "[--output=human|json] -", "the same for every qemu-img of a shell script on standard input"),
+    (
+        "clean",
+        "[--dry-run] DIR…",
+        "removes the unfinished images (.NAME.partial) in a directory that nobody is writing any more",
+    ),
     ("options", "", "prints every option of every subcommand, and since when it exists"),
     ("completions", "bash|zsh|fish", "prints completions for a shell"),
     ("man", "", "prints a manual page"),
@@ -81,7 +86,7 @@ pub(crate) fn usage() -> String {
     for subcommand in Subcommand::ALL {
         text.push_str(&format!("  {:<10}{}\n", subcommand.as_str(), subcommand.summary()));
     }
-    text.push_str("\nabout commands, which run nothing:\n\n");
+    text.push_str("\nof qimg itself, which run no qemu-img:\n\n");
     for (name, args, doc) in COMMANDS {
         text.push_str(&format!("  {}\n      {doc}\n", format!("{name} {args}").trim_end()));
     }

@@ -1,0 +1,429 @@
+//! A new image has its name when it is complete, and whatever else happens leaves nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use qemu_cmd::{
+    Backing, ByteSize, Convert, Create, Dd, Format, Info, NewImage, Parallels, Qcow, Qcow2, Qed, Raw, Source, Target,
+    Vdi, Vhdx, Vmdk, Vpc,
+};
+use qemu_exec::{
+    CancelToken, DryRunExecutor, Error, ErrorKind, Executor, LocalExecutor, Outcome, Plan, Publish, QemuImg, Request,
+};
+use tests::{Kind, content, local, scratch, write_fixture};
+
+fn client() -> QemuImg<LocalExecutor> {
+    QemuImg::new(local())
+}
+
+fn replacing() -> QemuImg<LocalExecutor> {
+    client().publish(Publish::new().replace(true))
+}
+
+/// A directory with the source `a`.
+fn with_source() -> tempfile::TempDir {
+    let directory = scratch();
+    write_fixture(Kind::Raw, &directory.path().join("a"));
+    directory
+}
+
+fn convert(directory: &Path, name: impl AsRef<OsStr>) -> Convert {
+    let target = Target::new(directory.join(name.as_ref()), Raw::new());
+    Convert::new(Source::raw(directory.join("a")), target)
+}
+
+/// One that takes half a minute.
+fn slow(directory: &Path, name: &str) -> Convert {
+    convert(directory, name).rate(ByteSize::kib(32))
+}
+
+fn names(directory: &Path) -> Vec<OsString> {
+    let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+fn wait_for(path: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "{} never came", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs another executor, and then does something before anybody knows what came of it.
+struct Then<F>(LocalExecutor, F);
+
+impl<F: Fn() + Send + Sync> Executor for Then<F> {
+    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        self.0.plan(request)
+    }
+
+    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        let outcome = self.0.run(request)?;
+        (self.1)();
+        Ok(outcome)
+    }
+}
+
+#[test]
+fn it_has_its_name_when_it_is_complete() {
+    let directory = with_source();
+    let here = directory.path();
+    let meanwhile = std::sync::Mutex::new(Vec::new());
+    let client = QemuImg::new(Then(local(), || meanwhile.lock().unwrap().push(names(here))));
+    client.convert(&convert(here, "b")).unwrap();
+    client.create(&Create::new(here.join("c"), Qcow2::new(), ByteSize::mib(1))).unwrap();
+    client.dd(&Dd::new(Source::raw(here.join("a")), here.join("d"), Format::Raw).block_size(ByteSize::mib(1))).unwrap();
+    let seen = meanwhile.into_inner().unwrap();
+    assert_eq!(seen[0], [".b.partial", "a"]);
+    assert_eq!(seen[1], [".c.partial", "a", "b"]);
+    assert_eq!(seen[2], [".d.partial", "a", "b", "c"]);
+    assert_eq!(names(here), ["a", "b", "c", "d"]);
+    assert!(fs::read(here.join("b")).unwrap() == content() && fs::read(here.join("d")).unwrap() == content());
+    // The mode is that of a file that qemu-img makes by itself.
+    assert!(tests::bare(["create", "-f", "raw", here.join("e").to_str().unwrap(), "1M"]).status.success());
+    let mode = |name: &str| fs::metadata(here.join(name)).unwrap().mode();
+    assert_eq!((mode("b"), mode("c"), mode("d")), (mode("e"), mode("e"), mode("e")));
+}
+
+#[test]
+fn what_fails_leaves_nothing() {
+    let directory = with_source();
+    let here = directory.path();
+    let kind = |result: Result<Outcome, Error>| {
+        let error = result.expect_err("it must fail");
+        assert_eq!(names(here), ["a"], "{error}");
+        assert!(!format!("{error} {error:?}").contains("partial"), "{error:?}");
+        error.kind()
+    };
+    let wrong = Convert::new(Source::qcow2(here.join("a")), convert(here, "b").target().clone());
+    assert_eq!(kind(client().convert(&wrong)), ErrorKind::WrongFormat);
+    let timeout = client().data_timeout(Some(Duration::from_millis(300)));
+    assert_eq!(kind(timeout.convert(&slow(here, "b"))), ErrorKind::TimedOut);
+    // One that qemu-img takes away itself, from 6.0 on.
+    let backing = Backing::new(here.join("gone"), Format::Raw);
+    assert_eq!(kind(client().create(&Create::overlay(here.join("b"), Qcow2::new(), backing))), ErrorKind::NotFound);
+
+    let token = CancelToken::new().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_for(&here.join(".b.partial"));
+            token.cancel();
+        });
+        assert_eq!(kind(client().cancel(token.clone()).convert(&slow(here, "b"))), ErrorKind::Cancelled);
+    });
+
+    let panics = QemuImg::new(Then(local(), || panic!("as this test wants")));
+    catch_unwind(AssertUnwindSafe(|| panics.convert(&convert(here, "b")))).unwrap_err();
+    assert_eq!(names(here), ["a"]);
+}
+
+#[test]
+fn a_full_disk_is_empty_again() {
+    let directory = with_source();
+    let mount = directory.path().join("small");
+    fs::create_dir(&mount).unwrap();
+    let as_root = |args: &[&str]| {
+        let output = Command::new("sudo").arg("-n").args(args).arg(&mount).output().unwrap();
+        assert!(output.status.success(), "this test needs passwordless sudo to mount a small file system: {output:?}");
+    };
+    as_root(&["mount", "-t", "tmpfs", "-o", "size=256k,mode=0777", "small"]);
+    let target = Target::new(mount.join("b"), Raw::new());
+    let result = client().convert(&Convert::new(Source::raw(directory.path().join("a")), target));
+    let (left, stat) = (names(&mount), rustix::fs::statvfs(&mount).unwrap());
+    as_root(&["umount"]);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::NoSpace);
+    assert_eq!((left.len(), stat.f_bfree), (0, stat.f_blocks));
+}
+
+#[test]
+fn what_exists_is_replaced_only_on_demand() {
+    let directory = with_source();
+    let here = directory.path();
+    let (b, link, second) = (here.join("b"), here.join("link"), here.join("second"));
+    fs::write(&b, "old").unwrap();
+    fs::set_permissions(&b, fs::Permissions::from_mode(0o640)).unwrap();
+    rustix::fs::chown(&b, Some(rustix::fs::Uid::from_raw(12)), Some(rustix::fs::Gid::from_raw(34))).unwrap();
+    fs::hard_link(&b, &second).unwrap();
+    symlink("nowhere", &link).unwrap();
+
+    let dry = QemuImg::new(DryRunExecutor::new(local()));
+    for name in ["b", "link"] {
+        for result in [client().convert(&convert(here, name)), dry.convert(&convert(here, name))] {
+            let error = result.unwrap_err();
+            assert_eq!((error.kind(), error.subject()), (ErrorKind::AlreadyExists, Some(&*here.join(name))));
+        }
+    }
+    assert_eq!(fs::read(&b).unwrap(), b"old");
+    // Somebody is faster.
+    let late = here.join("late");
+    let raced = QemuImg::new(Then(local(), || fs::write(&late, "theirs").unwrap()));
+    assert_eq!(raced.convert(&convert(here, "late")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&late).unwrap(), b"theirs");
+
+    replacing().convert(&convert(here, "b")).unwrap();
+    replacing().convert(&convert(here, "link")).unwrap();
+    let meta = fs::metadata(&b).unwrap();
+    assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (0o640, 12, 34));
+    assert_eq!(fs::read(&second).unwrap(), b"old", "another link has what it had");
+    assert!(fs::symlink_metadata(&link).unwrap().is_file(), "a link is not followed");
+    assert!(fs::read(&b).unwrap() == content() && fs::read(&link).unwrap() == content());
+    // What fails keeps the old one.
+    fs::write(&b, "old").unwrap();
+    replacing().convert(&Convert::new(Source::qcow2(here.join("a")), Target::new(&b, Raw::new()))).unwrap_err();
+    assert_eq!(fs::read(&b).unwrap(), b"old");
+    assert_eq!(names(here), ["a", "b", "late", "link", "second"]);
+}
+
+/// The process that uses it would go on with a file that has no name.
+#[test]
+fn what_is_in_use_is_not_replaced() {
+    let directory = with_source();
+    let b = directory.path().join("b");
+    write_fixture(Kind::Qcow2, &b);
+    let inode = fs::metadata(&b).unwrap().ino();
+    let mut command = Command::new(tests::qemu_img());
+    command.args(["bench", "-w", "-c", "2000000000", "-f", "qcow2"]).arg(&b).stdout(Stdio::null());
+    let mut writer = command.spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !fs::read_to_string("/proc/locks").unwrap().contains(&format!(":{inode} ")) {
+        assert!(Instant::now() < deadline, "the image was never locked");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let result = replacing().convert(&convert(directory.path(), "b"));
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(fs::metadata(&b).unwrap().ino(), inode);
+    replacing().convert(&convert(directory.path(), "b")).unwrap();
+}
+
+#[test]
+fn a_second_writer_is_told_so() {
+    let directory = with_source();
+    let here = directory.path();
+    let token = CancelToken::new().unwrap();
+    std::thread::scope(|scope| {
+        let private = client().publish(Publish::new().mode(0o600)).cancel(token.clone());
+        let first = scope.spawn(move || private.convert(&slow(here, "b")));
+        wait_for(&here.join(".b.partial"));
+        let second = client().convert(&convert(here, "b")).unwrap_err();
+        let mode = fs::metadata(here.join(".b.partial")).unwrap().mode();
+        token.cancel();
+        assert_eq!((second.kind(), second.subject()), (ErrorKind::Locked, Some(&*here.join("b"))), "{second}");
+        assert_eq!(mode & 0o7777, 0o600, "the content must never have been readable");
+        assert_eq!(first.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    });
+    assert_eq!(names(here), ["a"]);
+    client().convert(&convert(here, "b")).unwrap();
+}
+
+/// The processes that have this text among their arguments, but for ourselves.
+fn processes(text: &str) -> Vec<rustix::process::Pid> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let has = |pid: &i32| {
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|args| String::from_utf8_lossy(&args).contains(text))
+    };
+    pids.filter(has).filter_map(rustix::process::Pid::from_raw).collect()
+}
+
+#[test]
+fn what_a_killed_caller_leaves_is_taken_over_or_cleaned() {
+    const ROLE: &str = "PUBLISH_TEST_CALLER";
+    if let Some(directory) = std::env::var_os(ROLE) {
+        // Here this is the caller that is killed.
+        client().convert(&slow(directory.as_ref(), "b")).unwrap();
+        return;
+    }
+    let directory = with_source();
+    let here = directory.path();
+    let (b, partial) = (here.join("b"), here.join(".b.partial"));
+    let clean = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_qimg-under-test")).arg("clean").args(args).arg(here).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let killed = |check: &dyn Fn()| {
+        let this = ["what_a_killed_caller_leaves_is_taken_over_or_cleaned", "--exact"];
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut caller = command.args(this).env(ROLE, here).stdout(Stdio::null()).spawn().unwrap();
+        wait_for(&partial);
+        check();
+        caller.kill().unwrap();
+        caller.wait().unwrap();
+        for pid in processes(partial.to_str().unwrap()) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        assert_eq!(names(here), [".b.partial", "a"]);
+    };
+    killed(&|| assert_eq!(clean(&[]), "", "it was being written"));
+    assert_eq!(clean(&["--dry-run"]), format!("would remove {}\n", partial.display()));
+    assert_eq!(clean(&[]), format!("removed {}\n", partial.display()));
+    assert_eq!(names(here), ["a"]);
+
+    killed(&|| {});
+    client().convert(&convert(here, "b")).unwrap();
+    assert!(fs::read(&b).unwrap() == content());
+    assert_eq!(names(here), ["a", "b"]);
+    // What only looks like one stays.
+    fs::create_dir(here.join(".d.partial")).unwrap();
+    symlink(&b, here.join(".l.partial")).unwrap();
+    assert_eq!(clean(&[]), "");
+    assert_eq!(names(here), [".d.partial", ".l.partial", "a", "b"]);
+}
+
+#[test]
+fn any_name_can_be_staged() {
+    let directory = with_source();
+    let here = directory.path();
+    let long: Vec<String> = [245, 246, 247, 255].map(|length| "x".repeat(length)).into();
+    let hostile = ["-f", "a,b", "a:b", "nbd:x", "json:{}", "it's \n", " ", "...", ".b.partial", "%s", "\""];
+    let names = hostile.map(OsStr::new).into_iter().chain(long.iter().map(OsStr::new));
+    let names: Vec<&OsStr> = names.chain([OsStr::from_bytes(b"caf\xe9")]).collect();
+    for name in &names {
+        client().convert(&convert(here, name)).unwrap_or_else(|error| panic!("{name:?}: {error:?}"));
+        assert!(fs::read(here.join(name)).unwrap() == content(), "{name:?}");
+    }
+    assert_eq!(self::names(here).len(), names.len() + 1);
+}
+
+#[test]
+fn what_is_no_file_is_written_in_place() {
+    let directory = with_source();
+    let here = directory.path();
+    fs::write(here.join("disk"), vec![1; 2 << 20]).unwrap();
+    let losetup = |args: &[&OsStr]| {
+        let output = Command::new("sudo").args(["-n", "losetup"]).args(args).output().unwrap();
+        assert!(output.status.success(), "this test needs passwordless sudo and loop devices: {output:?}");
+        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+    };
+    let device = losetup(&["--find".as_ref(), "--show".as_ref(), here.join("disk").as_ref()]);
+    let link = here.join("link");
+    symlink(&device, &link).unwrap();
+    let result = QemuImg::new(tests::sudo()).convert(&convert(here, "link"));
+    let still_there = fs::symlink_metadata(&link).unwrap().is_symlink() && device.exists();
+    losetup(&["--detach".as_ref(), device.as_ref()]);
+    result.unwrap();
+    assert!(still_there);
+    assert!(fs::read(here.join("disk")).unwrap()[..1 << 20] == content());
+
+    // Nor is an image that is there already given another file.
+    fs::write(here.join("existing"), vec![1; 1 << 20]).unwrap();
+    let inode = |name: &str| fs::metadata(here.join(name)).unwrap().ino();
+    let before = inode("existing");
+    let target = Target::existing(Source::raw(here.join("existing")));
+    client().convert(&Convert::new(Source::raw(here.join("a")), target.clone())).unwrap();
+    assert_eq!(inode("existing"), before);
+    client().convert(&Convert::new(Source::qcow2(here.join("a")), target)).unwrap_err();
+    assert_eq!(inode("existing"), before);
+}
+
+/// An image that held the name which it had at first would be broken by its new one.
+#[test]
+fn no_image_holds_its_first_name() {
+    let directory = with_source();
+    let here = directory.path();
+    let images: [(&str, NewImage); 9] = [
+        ("raw", Raw::new().into()),
+        ("qcow2", Qcow2::new().into()),
+        ("vdi", Vdi::new().into()),
+        ("vhdx", Vhdx::new().into()),
+        ("vpc", Vpc::new().into()),
+        ("qed", Qed::new().into()),
+        ("qcow", Qcow::new().into()),
+        ("parallels", Parallels::new().into()),
+        ("vmdk", Vmdk::new().into()),
+    ];
+    for (name, image) in images {
+        // Only a VMDK does hold it, and only that is not staged.
+        assert_eq!(image.can_be_renamed(), name != "vmdk");
+        let target = Target::new(here.join(name), image);
+        let result = client().convert(&Convert::new(Source::raw(here.join("a")), target));
+        if result.as_ref().is_err_and(|error| error.stderr().contains("Unknown file format")) {
+            continue;
+        }
+        result.unwrap();
+        let bytes = fs::read(here.join(name)).unwrap();
+        assert!(!bytes.windows(8).any(|window| window == b".partial"), "{name}");
+    }
+    // A data file is made beside the image, which names it.
+    let split = Qcow2::new().data_file("data");
+    client().create(&Create::new(here.join("split"), split, ByteSize::mib(1))).unwrap();
+    let info = client().info(&Info::new(Source::qcow2(here.join("split")))).unwrap();
+    assert_eq!(info.virtual_size, 1 << 20);
+}
+
+#[test]
+fn a_backing_file_is_found_from_where_the_image_is() {
+    let directory = with_source();
+    let here = directory.path();
+    let backing = || Backing::new("a", Format::Raw);
+    client().create(&Create::overlay(here.join("top"), Qcow2::new(), backing())).unwrap();
+    let copy = Convert::new(Source::qcow2(here.join("top")), Target::new(here.join("copy"), Qcow2::new()));
+    client().convert(&copy.backing(backing())).unwrap();
+    for name in ["top", "copy"] {
+        let info = client().info(&Info::new(Source::qcow2(here.join(name)))).unwrap();
+        assert_eq!(info.backing_filename.as_deref(), Some("./a"), "{name}");
+        assert!(tests::guest_content(Kind::Qcow2, &here.join(name)) == content(), "{name}");
+    }
+}
+
+/// After a failure of the machine the name is that of the whole content, or is not there.
+#[test]
+fn content_is_durable_before_the_name_and_the_name_before_success() {
+    const ROLE: &str = "PUBLISH_TEST_TRACED";
+    if let Some(directory) = std::env::var_os(ROLE) {
+        // Here this is the caller that is traced.
+        client().convert(&convert(directory.as_ref(), "b")).unwrap();
+        return;
+    }
+    let directory = with_source();
+    let trace = directory.path().join("trace");
+    let output = Command::new("strace")
+        .args(["-f", "-y", "-e", "trace=execve,exit_group,fchmod,fsync,renameat2", "-o"])
+        .arg(&trace)
+        .arg(std::env::current_exe().unwrap())
+        .args(["content_is_durable_before_the_name_and_the_name_before_success", "--exact"])
+        .env(ROLE, directory.path())
+        .output()
+        .expect("this test needs strace");
+    assert!(output.status.success(), "{output:?}");
+    let trace = fs::read_to_string(trace).unwrap();
+    let file = format!("<{}>", directory.path().join(".b.partial").display());
+    let here = format!("<{}>", directory.path().display());
+    let steps: [&[&str]; 5] = [
+        &["execve(", "\"convert\"", ".b.partial\""],
+        &["exit_group(0)"],
+        &["fsync(", &file],
+        &["renameat2(", "\".b.partial\"", "\"b\", RENAME_NOREPLACE) = 0"],
+        &["fsync(", &here],
+    ];
+    let mut lines = trace.lines();
+    for step in steps {
+        let found = lines.any(|line| step.iter().all(|part| line.contains(part)));
+        assert!(found, "{step:?} does not come after the step before it:\n{trace}");
+    }
+}
+
+#[test]
+fn a_dry_run_shows_the_unfinished_name() {
+    let directory = with_source();
+    let here = directory.path();
+    let dry = QemuImg::new(DryRunExecutor::new(local()));
+    dry.convert(&convert(here, "b")).unwrap();
+    let plan = dry.executor().plans().remove(0);
+    assert_eq!(plan.argv.last().unwrap(), here.join("b").as_os_str());
+    assert_eq!(plan.launch.args.last().unwrap(), here.join(".b.partial").as_os_str());
+    assert_eq!(names(here), ["a"]);
+}

@@ -391,7 +391,7 @@ fn content_is_durable_before_the_name_and_the_name_before_success() {
     let directory = with_source();
     let trace = directory.path().join("trace");
     let output = Command::new("strace")
-        .args(["-f", "-y", "-e", "trace=execve,exit_group,fchmod,fsync,renameat2", "-o"])
+        .args(["-f", "-y", "-s", "4096", "-e", "trace=execve,exit_group,fchmod,fsync,renameat2", "-o"])
         .arg(&trace)
         .arg(std::env::current_exe().unwrap())
         .args(["content_is_durable_before_the_name_and_the_name_before_success", "--exact"])

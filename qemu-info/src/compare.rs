@@ -33,9 +33,9 @@ pub enum Difference {
     /// The virtual sizes are not the same (only `compare -s`).
     Size,
 
-    /// What is allocated in one is not allocated in the other (only `compare -s`).
+    /// One is allocated in another way than the other (only `compare -s`).
     Allocation {
-        /// Where that begins.
+        /// Where the part begins in which `qemu-img` noticed: the difference itself can come later.
         offset: u64,
     },
 

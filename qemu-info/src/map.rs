@@ -53,7 +53,7 @@ pub struct MapExtent {
 impl MapExtent {
     /// Reads the whole output of `qemu-img map --output=json`.
     ///
-    /// 1 Mi extents take 64 MiB or more: [`MapExtents`] reads them one by one.
+    /// 1 Mi extents take 48 MiB or more: [`MapExtents`] reads them one by one.
     ///
     /// # Errors
     ///

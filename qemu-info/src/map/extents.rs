@@ -114,12 +114,13 @@ impl<R: BufRead> MapExtents<R> {
             }
             self.entry.extend_from_slice(part);
             self.reader.consume(used);
-            if end.is_some() || used == 0 {
-                // What is cut short is read as well: serde_json says what is wrong with it.
+            if used == 0 {
+                return Err(Error::Incomplete { source: custom(self.entries, "cut short") });
+            }
+            if end.is_some() {
                 return serde_json::from_slice(&self.entry).map_err(|error| match error.classify() {
-                    Category::Eof => Error::Incomplete { source: custom(self.entries, error) },
                     Category::Data => Error::Unexpected { source: custom(self.entries, error) },
-                    Category::Syntax | Category::Io => Error::Malformed { source: custom(self.entries, error) },
+                    _ => Error::Malformed { source: custom(self.entries, error) },
                 });
             }
         }

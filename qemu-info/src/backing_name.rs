@@ -44,8 +44,11 @@ pub fn resolve_backing_name(overlay: &str, name: &str) -> Result<Option<String>,
     if name.starts_with('/') || protocol(name).is_some() {
         return Ok(Some(name.to_owned()));
     }
-    // What qemu itself takes off a name before it is opened.
-    let overlay = overlay.strip_prefix("file:").unwrap_or(overlay);
+    // qemu takes `file:` off, and puts `./` in front of what would then be taken for another protocol.
+    if let Some(path) = overlay.strip_prefix("file:") {
+        let dot = if protocol(path).is_some() { "./" } else { "" };
+        return Ok(Some([dot, folder(path, 0), name].concat()));
+    }
     let begin = match protocol(overlay) {
         _ if overlay.is_empty() => None,
         Some(protocol) if protocol == "json" || protocol.starts_with("nbd") => None,
@@ -53,9 +56,13 @@ pub fn resolve_backing_name(overlay: &str, name: &str) -> Result<Option<String>,
         None => Some(0),
     };
     let begin = begin.ok_or_else(|| NoFolder { overlay: overlay.to_owned(), name: name.to_owned() })?;
-    let end = overlay.rfind('/').map_or(0, |slash| slash + 1).max(begin);
-    let folder = overlay.get(..end).unwrap_or_default();
-    Ok(Some([folder, name].concat()))
+    Ok(Some([folder(overlay, begin), name].concat()))
+}
+
+/// Everything up to the last `/`, and at least the first `begin` bytes.
+fn folder(name: &str, begin: usize) -> &str {
+    let end = name.rfind('/').map_or(0, |slash| slash + 1).max(begin);
+    name.get(..end).unwrap_or_default()
 }
 
 /// What stands before the first `:`, if no `/` comes first.
@@ -78,6 +85,7 @@ mod tests {
             ("/a/b/top", "../base", "/a/b/../base"),
             ("/a/b/", "base", "/a/b/base"),
             ("file:a/top", "base", "a/base"),
+            ("file:a:b/top", "base", "./a:b/base"),
             ("rbd:pool/top", "base", "rbd:pool/base"),
             ("ssh:top", "base", "ssh:base"),
             ("https://host/a/top", "base", "https://host/a/base"),

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use qemu_info::{
-    Check, CheckReport, CheckVerdict, Comparison, Difference, Error, ImageInfo, Measurement, parse_snapshot_list,
+    BackingChain, Check, CheckReport, CheckVerdict, Comparison, Difference, Error, ImageInfo, Measurement,
+    parse_snapshot_list, resolve_backing_name,
 };
 use tests::{bare, content, qemu_img, scratch};
 
@@ -271,4 +272,103 @@ fn a_table_of_snapshots_is_the_json_of_info() {
     }
     assert_eq!((snapshots[0].icount, snapshots[0].vm_state_size), (None, 1_323_456_789));
     assert_eq!(snapshots[1].icount, Some(0));
+}
+
+/// What the real qemu-img makes of `backing` in an image that is opened as `overlay`.
+fn resolved_by_qemu(directory: &Path, overlay: &str, backing: &str) -> (ImageInfo, Option<String>) {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(qemu_img()).args(arguments).current_dir(directory).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    run(&["create", "-q", "-u", "-f", "qcow2", "-b", backing, "-F", "raw", overlay, "1M"]);
+    let info = ImageInfo::from_json(&run(&["info", "--output=json", "-f", "qcow2", overlay])).unwrap();
+    let full = info.full_backing_filename.clone();
+    (info, full)
+}
+
+#[test]
+fn backing_names_lead_where_qemu_goes() {
+    let scratch = scratch();
+    let directory = scratch.path();
+    fs::create_dir_all(directory.join("sub/a:b/é")).unwrap();
+    let absolute = directory.join("sub/top").to_str().unwrap().to_owned();
+    let overlays = [
+        "top",
+        "./top",
+        "sub/top",
+        "./sub/top",
+        "sub//top",
+        "./sub/../top",
+        "sub/a:b/top",
+        "./a:top",
+        "sub/a:b/é/top",
+        "file:top",
+        "file:sub/top",
+        "file:a:top",
+        &absolute,
+    ];
+    let names = [
+        "base",
+        "./base",
+        "../base",
+        "../../base",
+        "d/base",
+        "d//base",
+        "d/",
+        " base",
+        "é",
+        "-base",
+        "base,x=y",
+        "a:b",
+        "./a:b",
+        "d/a:b",
+        ":b",
+        "/base",
+        "//base",
+        "/d/../base",
+        "file:base",
+        "file:/base",
+        "file:///base",
+        "nbd://host/e",
+        "nbd:unix:/s",
+        "json:{\"driver\":\"null-co\"}",
+        "json:{\"file\":{\"filename\":\"base\"}}",
+        "host_device:/dev/zero",
+        "c:\\base",
+    ];
+    let few = ["base", "../base", "./a:b", "file:base"];
+    let some_names_everywhere = overlays.iter().flat_map(|overlay| few.map(|name| (*overlay, name)));
+    for (overlay, name) in some_names_everywhere.chain(names.map(|name| ("sub/top", name))) {
+        let (mut info, by_qemu) = resolved_by_qemu(directory, overlay, name);
+        assert_eq!(info.backing_filename.as_deref(), Some(name), "{overlay}");
+        assert!(by_qemu.is_some(), "{overlay} {name}");
+        assert_eq!(resolve_backing_name(overlay, name).unwrap(), by_qemu, "{overlay} {name}");
+        assert_eq!(info.resolved_backing_name().unwrap(), by_qemu, "{overlay} {name}");
+        info.full_backing_filename = None;
+        assert_eq!(info.resolved_backing_name().unwrap(), by_qemu, "{overlay} {name}");
+    }
+}
+
+#[test]
+fn a_chain_is_followed_to_its_end() {
+    let scratch = scratch();
+    let directory = scratch.path();
+    fs::create_dir(directory.join("sub")).unwrap();
+    succeed(directory, "create -q -f raw base 1M");
+    succeed(directory, "create -q -f qcow2 -b ../base -F raw sub/middle");
+    succeed(directory, "create -q -f qcow2 -b sub/middle -F qcow2 top");
+    let info = "info --output=json --backing-chain -f qcow2 top";
+    let chain = BackingChain::from_json(&succeed(directory, info)).unwrap();
+    assert_eq!(chain.depth(), 3);
+    assert_eq!(chain.formats().collect::<Vec<_>>(), ["qcow2", "qcow2", "raw"]);
+    // Each name leads to the next image, and the last one to none.
+    let names: Vec<_> = chain.layers().map(|layer| layer.filename.clone()).collect();
+    let below: Vec<_> = chain.layers().map(|layer| layer.resolved_backing_name().unwrap()).collect();
+    assert_eq!(below, [Some(names[1].clone()), Some(names[2].clone()), None]);
+    // qemu-img itself refuses a cycle, so that there is nothing to read.
+    succeed(directory, "rebase -u -f qcow2 -F qcow2 -b ../top sub/middle");
+    let cycle = run(directory, info);
+    assert_eq!(cycle.status.code(), Some(1));
+    assert!(matches!(BackingChain::from_json(&cycle.stdout), Err(Error::Empty)));
 }

@@ -66,6 +66,7 @@ mod encryption;
 mod error;
 mod format_specific;
 mod image_info;
+pub mod inspect;
 mod lossy;
 mod map;
 mod measure;

@@ -1,0 +1,77 @@
+//! The bytes of an image, as the parsers see them.
+
+use std::io;
+
+/// Why a parser stopped before it had said everything.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It needs bytes that have not come yet.
+    Wait,
+    /// It needs bytes that passed by and were not kept, or more bytes than an inspection may read.
+    Lost,
+    /// Nothing more can be said: the image is cut off or contradicts itself. A finding says so.
+    Broken,
+    /// The image could not be read.
+    Io(io::Error),
+}
+
+/// An image: a file that can be read anywhere, or the part of a stream that has come so far.
+///
+/// A parser is a function that reads from here and reports as it goes. Over a stream it is run again from its
+/// start when the bytes that it stopped for have come, so it must ask for the same bytes in the same order.
+pub(super) trait Bytes {
+    /// The bytes at `offset`: `length` of them, or fewer if the image ends before that.
+    ///
+    /// Only lengths that are constants or bounded by one may be asked for.
+    fn at(&mut self, offset: u64, length: usize) -> Result<&[u8], Stop>;
+
+    /// How large the image is. In a stream this is known at its end, unless it was announced.
+    fn size(&mut self) -> Result<u64, Stop>;
+
+    /// The `N` bytes at `offset`, or `None` if the image ends before that.
+    fn array<const N: usize>(&mut self, offset: u64) -> Result<Option<[u8; N]>, Stop> {
+        Ok(self.at(offset, N)?.try_into().ok())
+    }
+}
+
+/// Reads integers out of a header. What lies beyond its end reads as zero: check its length first.
+pub(super) trait Integers {
+    /// The `N` bytes at `offset`.
+    fn take<const N: usize>(&self, offset: usize) -> [u8; N];
+
+    /// A big-endian integer.
+    fn be16(&self, offset: usize) -> u16 {
+        u16::from_be_bytes(self.take(offset))
+    }
+
+    /// A big-endian integer.
+    fn be32(&self, offset: usize) -> u32 {
+        u32::from_be_bytes(self.take(offset))
+    }
+
+    /// A big-endian integer.
+    fn be64(&self, offset: usize) -> u64 {
+        u64::from_be_bytes(self.take(offset))
+    }
+
+    /// A little-endian integer.
+    fn le16(&self, offset: usize) -> u16 {
+        u16::from_le_bytes(self.take(offset))
+    }
+
+    /// A little-endian integer.
+    fn le32(&self, offset: usize) -> u32 {
+        u32::from_le_bytes(self.take(offset))
+    }
+
+    /// A little-endian integer.
+    fn le64(&self, offset: usize) -> u64 {
+        u64::from_le_bytes(self.take(offset))
+    }
+}
+
+impl Integers for [u8] {
+    fn take<const N: usize>(&self, offset: usize) -> [u8; N] {
+        self.get(offset..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+    }
+}

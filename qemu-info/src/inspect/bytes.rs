@@ -25,7 +25,11 @@ pub(super) trait Bytes {
     /// Only lengths that are constants or bounded by one may be asked for.
     fn at(&mut self, offset: u64, length: usize) -> Result<&[u8], Stop>;
 
-    /// How large the image is. In a stream this is known at its end, unless it was announced.
+    /// Says that the `length` bytes at `offset` will be asked for, so that a stream keeps them when they come by
+    /// while others are waited for.
+    fn keep(&mut self, _offset: u64, _length: usize) {}
+
+    /// How large the image is. In a stream this is known at its end.
     fn size(&mut self) -> Result<u64, Stop>;
 
     /// The `N` bytes at `offset`, or `None` if the image ends before that.

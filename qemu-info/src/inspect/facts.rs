@@ -111,6 +111,11 @@ impl Name {
         Self(bytes.to_vec())
     }
 
+    /// Up to the first NUL, as qemu takes it.
+    pub(super) fn terminated(bytes: &[u8]) -> Self {
+        Self::new(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -1,6 +1,7 @@
 //! What inspection can hold against an image.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// What is wrong with an image, by a name that does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +27,8 @@ pub enum Code {
     NestedFormat,
     /// `table-too-large`: a table whose size would make qemu use much memory, CPU time or output.
     TableTooLarge,
+    /// `costly-key`: to open it takes minutes of CPU time, whatever the passphrase.
+    CostlyKey,
     /// `virtual-size-too-large`: more virtual than the policy allows.
     VirtualSizeTooLarge,
     /// `not-a-regular-file`: a FIFO, a device, a directory or a socket.
@@ -42,7 +45,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BackingFile,
         Self::DataFile,
         Self::ExternalExtent,
@@ -53,6 +56,7 @@ impl Code {
         Self::Unsupported,
         Self::NestedFormat,
         Self::TableTooLarge,
+        Self::CostlyKey,
         Self::VirtualSizeTooLarge,
         Self::NotARegularFile,
         Self::Truncated,
@@ -75,6 +79,7 @@ impl Code {
             Self::Unsupported => "unsupported",
             Self::NestedFormat => "nested-format",
             Self::TableTooLarge => "table-too-large",
+            Self::CostlyKey => "costly-key",
             Self::VirtualSizeTooLarge => "virtual-size-too-large",
             Self::NotARegularFile => "not-a-regular-file",
             Self::Truncated => "truncated",
@@ -82,6 +87,19 @@ impl Code {
             Self::Corrupt => "corrupt",
             Self::Unreadable => "unreadable",
         }
+    }
+}
+
+/// A name that is none of [`Code`]'s.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the code of a finding")]
+pub struct UnknownCode(String);
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name).ok_or_else(|| UnknownCode(name.into()))
     }
 }
 

@@ -37,8 +37,11 @@ mod finding;
 mod format;
 mod inspected;
 mod limits;
+mod luks;
+mod nested;
 mod policy;
 mod probe;
+mod qcow;
 mod qcow2;
 mod report;
 mod seek;
@@ -47,7 +50,7 @@ mod stream;
 use std::io::{self, Read, Seek};
 
 pub use facts::{Extent, Facts, Features, ImageEncryption, Name};
-pub use finding::{Code, Finding};
+pub use finding::{Code, Finding, UnknownCode};
 pub use format::{ImageFormat, UnknownFormat};
 pub use inspected::{InspectError, Inspected, inspect_file};
 pub use policy::{Policy, Verdict};
@@ -141,7 +144,7 @@ impl Inspection {
     }
 }
 
-/// Inspects an image that can be read anywhere. A few kibibytes of it are read, four mebibytes at most.
+/// Inspects an image that can be read anywhere. 64 KiB of it are read, and eight mebibytes at most.
 ///
 /// For a file, [`inspect_file`] also looks at what kind of file it is.
 ///

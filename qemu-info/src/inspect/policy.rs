@@ -86,7 +86,7 @@ impl Policy {
             }
             _ => return None,
         };
-        Some(Finding { code: Code::FormatMismatch, message, offset: 0 })
+        (!self.grants(Code::FormatMismatch)).then_some(Finding { code: Code::FormatMismatch, message, offset: 0 })
     }
 }
 

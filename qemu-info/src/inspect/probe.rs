@@ -1,8 +1,8 @@
 //! Which formats an image is valid as.
 
-use super::bytes::{Bytes, Stop};
+use super::bytes::{Bytes, Integers as _, Stop};
 use super::report::Report;
-use super::{Code, ImageFormat, qcow2};
+use super::{Code, ImageFormat, luks, qcow, qcow2};
 
 /// Enough for every magic that stands at or near the start.
 const FIRST: usize = 1024;
@@ -26,8 +26,16 @@ pub(super) fn examine<B: Bytes>(bytes: &mut B, report: &mut Report<'_>) -> Resul
 }
 
 fn by_magic<B: Bytes>(first: &[u8]) -> impl Iterator<Item = (ImageFormat, Parser<B>)> {
-    let table: [(bool, ImageFormat, Parser<B>); 1] =
-        [(first.starts_with(b"QFI\xfb"), ImageFormat::Qcow2, qcow2::parse)];
+    let version = first.be32(4);
+    let qcow = first.starts_with(b"QFI\xfb");
+    let luks = first.starts_with(luks::MAGIC);
+    let luks2 = first.be16(6) == 2;
+    let table: [(bool, ImageFormat, Parser<B>); 4] = [
+        (qcow && version != 1, ImageFormat::Qcow2, qcow2::parse),
+        (qcow && version == 1, ImageFormat::Qcow, qcow::parse),
+        (luks && !luks2, ImageFormat::Luks, luks::parse),
+        (luks && luks2, ImageFormat::Luks2, luks::parse),
+    ];
     table.into_iter().filter(|(matches, ..)| *matches).map(|(_, format, parser)| (format, parser))
 }
 

@@ -1,13 +1,17 @@
 //! Inspection of an image as it passes by.
 
+use std::fmt;
+
 use super::bytes::{Bytes, Stop};
 use super::{Inspection, Policy, Verdict, limits};
 
 /// Inspects an image that comes in pieces, in order, such as an upload while it is written to disk.
 ///
-/// What is kept is bounded whatever comes: the first mebibyte, the last four kibibytes, and at most four mebibytes
-/// of what the header points at. A table that lies in front of what points at it may have passed by already; then
-/// the image is refused as [`Code::Unreadable`](super::Code::Unreadable). No program writes images like that.
+/// What is kept is bounded whatever comes: the first four mebibytes, the last four kibibytes, and at most four
+/// mebibytes of what the header points at. How the image is cut into pieces changes nothing. A table that lies in
+/// front of what points at it may have passed by already; if it is not in the first four mebibytes either, the image
+/// is refused as [`Code::Unreadable`](super::Code::Unreadable). A program that writes an image from front to back
+/// makes none like that.
 ///
 /// ```
 /// use qemu_info::inspect::{Inspector, Policy, Verdict};
@@ -17,12 +21,19 @@ use super::{Inspection, Policy, Verdict, limits};
 /// assert_eq!(inspector.push(&[&[0, 4][..], &[0; 2000]].concat()), Some(Verdict::Refuse));
 /// assert_eq!(inspector.finish().verdict(), Verdict::Refuse);
 /// ```
-#[derive(Debug)]
 #[must_use]
 pub struct Inspector {
     policy: Policy,
     seen: Seen,
     verdict: Option<Verdict>,
+}
+
+impl fmt::Debug for Inspector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { policy, seen, verdict } = self;
+        let mut debug = f.debug_struct("Inspector");
+        debug.field("policy", policy).field("passed", &seen.passed).field("verdict", verdict).finish_non_exhaustive()
+    }
 }
 
 impl Inspector {
@@ -33,14 +44,15 @@ impl Inspector {
 
     /// Takes the next bytes. Once the image is certain to be refused, says so: nothing that comes later changes it.
     /// That an image is accepted is only known at its end.
-    pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
-        for piece in bytes.chunks(limits::PIECE) {
-            self.seen.keep(piece);
-            while self.verdict.is_none() && self.seen.has_what_is_wanted(piece) {
+    pub fn push(&mut self, mut bytes: &[u8]) -> Option<Verdict> {
+        while !bytes.is_empty() {
+            let (piece, rest) = bytes.split_at(self.seen.up_to_what_is_awaited(bytes.len()));
+            bytes = rest;
+            if self.seen.take(piece) {
                 let (inspection, _) = Inspection::examine(&mut self.seen, &self.policy);
-                self.verdict = (inspection.verdict() == Verdict::Refuse).then_some(Verdict::Refuse);
+                // Not the end yet even if it is refused: the rest says what else there is.
+                self.verdict = self.verdict.or((inspection.verdict() == Verdict::Refuse).then_some(Verdict::Refuse));
             }
-            self.seen.pass(piece);
         }
         self.verdict
     }
@@ -53,117 +65,146 @@ impl Inspector {
 }
 
 /// What is kept of a stream.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Seen {
     head: Vec<u8>,
+    /// The last bytes: up to twice as many as are wanted, so that they need not be moved for each piece.
     tail: Vec<u8>,
-    /// What was wanted beyond the head.
+    /// What is wanted beyond the head, as much of it as has come.
     parts: Vec<Part>,
-    wanted: Wanted,
+    /// What was wanted and cannot be had any more. It stays so, though at the end it may be in the tail.
+    lost: Option<(u64, usize)>,
+    awaited: Awaited,
     /// How many bytes were wanted beyond the head, all in all.
     spent: usize,
-    /// How many bytes have passed by. Those of the piece at hand have not.
     passed: u64,
     ended: bool,
 }
 
-#[derive(Debug, Default)]
 struct Part {
     offset: u64,
     length: usize,
     bytes: Vec<u8>,
 }
 
-impl Part {
-    fn next(&self) -> u64 {
-        self.offset.saturating_add(self.bytes.len() as u64)
-    }
-}
-
-/// What the parsers wait for.
-#[derive(Debug, Default)]
-enum Wanted {
+/// How far the stream must come before the parsers can go on.
+#[derive(Default)]
+enum Awaited {
     /// Any byte.
     #[default]
     Start,
-    /// More of this part.
-    Part(Part),
-    /// Nothing but the end.
+    Position(u64),
     End,
 }
 
 impl Seen {
-    /// Keeps the head.
-    fn keep(&mut self, piece: &[u8]) {
-        let room = limits::HEAD - self.head.len();
-        self.head.extend_from_slice(piece.get(..room).unwrap_or(piece));
-    }
-
-    /// Keeps what is wanted of the piece. Whether the parsers can go on now.
-    fn has_what_is_wanted(&mut self, piece: &[u8]) -> bool {
-        match std::mem::replace(&mut self.wanted, Wanted::End) {
-            Wanted::Start => true,
-            Wanted::End => false,
-            Wanted::Part(mut part) => {
-                let skip = usize::try_from(part.next() - self.passed).unwrap_or(usize::MAX);
-                let rest = piece.get(skip..).unwrap_or_default();
-                let missing = part.length - part.bytes.len();
-                part.bytes.extend_from_slice(rest.get(..missing).unwrap_or(rest));
-                let complete = part.bytes.len() == part.length;
-                if complete {
-                    self.parts.push(part);
-                } else {
-                    self.wanted = Wanted::Part(part);
-                }
-                complete
-            }
+    /// How many of the next bytes to take at once. Of what is not in the head, no parser may see more than it waits
+    /// for, or what it can go back to would depend on how the stream is cut into pieces.
+    fn up_to_what_is_awaited(&self, available: usize) -> usize {
+        let head = limits::HEAD - self.head.len();
+        match self.awaited {
+            _ if head > 0 => available.min(head),
+            Awaited::Position(end) => usize::try_from(end.saturating_sub(self.passed))
+                .map_or(available, |missing| missing.clamp(1, available)),
+            Awaited::Start | Awaited::End => available,
         }
     }
 
-    /// Lets the piece go, and keeps the tail.
-    fn pass(&mut self, piece: &[u8]) {
-        let last = piece.get(piece.len().saturating_sub(limits::TAIL)..).unwrap_or(piece);
-        let surplus = (self.tail.len() + last.len()).saturating_sub(limits::TAIL);
-        self.tail.drain(..surplus);
-        self.tail.extend_from_slice(last);
+    /// Takes the next bytes, and says whether the parsers can go on.
+    fn take(&mut self, piece: &[u8]) -> bool {
+        if self.head.len() < limits::HEAD {
+            self.head.extend_from_slice(piece);
+        }
+        for part in &mut self.parts {
+            part.take(piece, self.passed);
+        }
+        self.tail.extend_from_slice(last(piece));
+        if self.tail.len() > 2 * limits::TAIL {
+            self.tail.drain(..self.tail.len() - limits::TAIL);
+        }
         self.passed += piece.len() as u64;
+        let come = match self.awaited {
+            Awaited::Start => true,
+            Awaited::Position(position) => self.passed >= position,
+            Awaited::End => false,
+        };
+        if come {
+            self.awaited = Awaited::End;
+        }
+        come
     }
 
-    /// Asks for bytes that are still to come, though the first of them may be in the head.
-    fn want(&mut self, offset: u64, length: usize) -> Stop {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let part = Part { offset, length, bytes: self.head.get(start..).unwrap_or_default().to_vec() };
-        self.spent += length;
-        if part.next() < self.passed || self.spent > limits::READ || self.parts.len() >= limits::PARTS {
-            return Stop::Lost;
+    /// Has the bytes kept when they come, though the first of them may be in the head. Whether they can be had.
+    fn want(&mut self, offset: u64, length: usize) -> bool {
+        let end = offset.saturating_add(length as u64);
+        if end <= limits::HEAD as u64 || self.part(offset, length).is_some() {
+            return true;
         }
-        self.wanted = Wanted::Part(part);
-        Stop::Wait
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = self.head.get(start..).unwrap_or_default();
+        let next = offset.saturating_add(bytes.len() as u64);
+        if next < self.passed || self.spent + length > limits::READ || self.parts.len() >= limits::PARTS {
+            return false;
+        }
+        self.parts.push(Part { offset, length, bytes: bytes.to_vec() });
+        self.spent += length;
+        true
+    }
+
+    fn part(&self, offset: u64, length: usize) -> Option<&Part> {
+        self.parts.iter().find(|part| (part.offset, part.length) == (offset, length))
+    }
+
+    /// The bytes at `offset`, or what there is of them if the stream has ended.
+    fn kept(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        let head = self.head.len() as u64;
+        let tail = last(&self.tail);
+        let tail_at = self.passed - tail.len() as u64;
+        if offset + length as u64 <= head || self.passed == head {
+            Some(cut(&self.head, offset, length))
+        } else if let Some(part) = self.part(offset, length) {
+            Some(&part.bytes)
+        } else {
+            self.ended.then(|| Some(cut(tail, offset.checked_sub(tail_at)?, length)))?
+        }
+    }
+}
+
+impl Part {
+    /// Takes what it lacks from a piece that starts at `start`.
+    fn take(&mut self, piece: &[u8], start: u64) {
+        let next = self.offset.saturating_add(self.bytes.len() as u64);
+        let missing = self.length - self.bytes.len();
+        let skip = usize::try_from(next.saturating_sub(start)).unwrap_or(usize::MAX);
+        if let (Some(rest), 1..) = (piece.get(skip..), missing) {
+            self.bytes.extend_from_slice(rest.get(..missing).unwrap_or(rest));
+        }
     }
 }
 
 impl Bytes for Seen {
     fn at(&mut self, offset: u64, length: usize) -> Result<&[u8], Stop> {
-        if length > limits::PIECE {
+        if length > limits::PIECE || self.lost == Some((offset, length)) {
             return Err(Stop::Lost);
         }
-        let end = offset.checked_add(length as u64).ok_or(Stop::Broken)?;
-        if end <= self.head.len() as u64 {
-            return Ok(cut(&self.head, 0, offset, length));
-        }
-        if let Some(index) = self.parts.iter().position(|part| (part.offset, part.length) == (offset, length)) {
-            return Ok(self.parts.get(index).map_or(&[], |part| &part.bytes));
-        }
+        // No stream has bytes there.
+        let Some(end) = offset.checked_add(length as u64) else { return Ok(&[]) };
         if !self.ended {
-            return Err(self.want(offset, length));
+            if !self.want(offset, length) {
+                self.lost = Some((offset, length));
+                return Err(Stop::Lost);
+            }
+            if end > self.passed {
+                self.awaited = Awaited::Position(end);
+                return Err(Stop::Wait);
+            }
         }
-        let tail = self.passed - self.tail.len() as u64;
-        match &self.wanted {
-            _ if offset >= tail => Ok(cut(&self.tail, tail, offset, length)),
-            _ if self.passed == self.head.len() as u64 => Ok(cut(&self.head, 0, offset, length)),
-            Wanted::Part(part) if (part.offset, part.length) == (offset, length) => Ok(&part.bytes),
-            _ => Err(Stop::Lost),
-        }
+        self.kept(offset, length).ok_or(Stop::Lost)
+    }
+
+    fn keep(&mut self, offset: u64, length: usize) {
+        // If it cannot be had, that is said when it is asked for.
+        self.want(offset, length);
     }
 
     fn size(&mut self) -> Result<u64, Stop> {
@@ -171,9 +212,14 @@ impl Bytes for Seen {
     }
 }
 
-/// What there is of the `length` bytes at `offset` in `bytes`, whose first one is at `start`.
-fn cut(bytes: &[u8], start: u64, offset: u64, length: usize) -> &[u8] {
-    let from = usize::try_from(offset - start).unwrap_or(usize::MAX);
-    let rest = bytes.get(from..).unwrap_or_default();
+/// The part of the last bytes that is sure to be there however the stream was cut into pieces.
+fn last(bytes: &[u8]) -> &[u8] {
+    bytes.get(bytes.len().saturating_sub(limits::TAIL)..).unwrap_or(bytes)
+}
+
+/// What there is of the `length` bytes at `offset`.
+fn cut(bytes: &[u8], offset: u64, length: usize) -> &[u8] {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let rest = bytes.get(start..).unwrap_or_default();
     rest.get(..length).unwrap_or(rest)
 }

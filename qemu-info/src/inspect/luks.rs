@@ -151,3 +151,92 @@ fn keys(header: &[u8], start: u64, report: &mut Report<'_>) -> u64 {
     }
     payload * SECTOR
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use super::super::Code::{self, *};
+    use super::super::builder::Image;
+    use super::super::{ImageEncryption, ImageFormat, Policy};
+
+    fn image() -> Image {
+        Image::luks()
+    }
+
+    #[test]
+    fn the_payload_is_the_disk() {
+        let inspection = image().inspected(&Policy::untrusted());
+        assert_eq!((inspection.format(), inspection.virtual_size()), (ImageFormat::Luks, Some(512)));
+        assert_eq!((inspection.facts().version, inspection.facts().cluster_size), (Some(1), None));
+        // As qemu does.
+        let mut odd = image();
+        odd.bytes.push(0);
+        assert_eq!(odd.inspected(&Policy::untrusted()).virtual_size(), Some(1024));
+        assert_eq!(odd.cut(4040 * 512).inspected(&Policy::untrusted()).virtual_size(), Some(0));
+    }
+
+    #[test]
+    fn what_qemu_knows_is_accepted() {
+        for (cipher, mode, hash, length) in [
+            ("aes", "cbc-essiv:sha256", "sha1", 32),
+            ("serpent", "ecb-plain", "ripemd160", 16),
+            ("twofish", "xts-plain64", "sha512", 48),
+            ("cast5", "cbc-plain64", "md5", 16),
+        ] {
+            let image = with(cipher, mode, hash, length);
+            assert_eq!(image.refused_for(), [], "{cipher} {mode} {hash}");
+            let cipher = Some([cipher, mode, hash].map(str::to_owned));
+            let facts = image.inspected(&Policy::untrusted()).facts().clone();
+            assert_eq!(facts.encryption, Some(ImageEncryption::Luks { cipher }));
+        }
+    }
+
+    fn with(cipher: &str, mode: &str, hash: &str, length: u32) -> Image {
+        let image = image().put(8, &[0; 96]).put(8, cipher.as_bytes()).put(40, mode.as_bytes());
+        image.put(72, hash.as_bytes()).be32(108, length)
+    }
+
+    #[test]
+    fn each_field_is_checked() {
+        let slot = 208 + 48;
+        let cases: &[(Image, &[(Code, u64)])] = &[
+            (image().cut(591), &[(Truncated, 0)]),
+            (image().cut(4039 * 512), &[(Truncated, 104)]),
+            (image().put(7, &[3]), &[(Unsupported, 0)]),
+            (image().put(8, &[b'a'; 32]), &[(Malformed, 8)]),
+            (image().put(8, b"rot"), &[(Unsupported, 8)]),
+            (image().be32(108, 17), &[(Unsupported, 8)]),
+            (image().put(40, b"xts+plain64"), &[(Unsupported, 8), (Unsupported, 40)]),
+            (image().put(40, b"xts-essiv\0\0"), &[(Unsupported, 40)]),
+            (image().put(40, b"xts-essiv:x"), &[(Unsupported, 40)]),
+            (image().put(40, b"xyz-plain64"), &[(Unsupported, 8), (Unsupported, 40)]),
+            (image().put(72, b"sha257"), &[(Unsupported, 72)]),
+            (image().be32(164, 0), &[(Malformed, 164)]),
+            (image().be32(164, u32::MAX), &[(CostlyKey, 164)]),
+            (image().be32(212, 300_000_000), &[(CostlyKey, 164)]),
+            (image().be32(slot, 1), &[(Malformed, slot as u64)]),
+            (image().be32(slot, 0x00ac_71f3), &[(Malformed, slot as u64)]),
+            (image().be32(slot + 44, 4001), &[(Malformed, slot as u64)]),
+            (image().be32(slot + 40, 7), &[(Malformed, slot as u64)]),
+            (image().be32(slot + 40, 4000), &[(Malformed, slot as u64), (Malformed, 544)]),
+            (image().be32(slot + 40, 511), &[(Malformed, slot as u64)]),
+            (image().put(4040 * 512, b"conectix"), &[(NestedFormat, 104)]),
+            (image().put(4040 * 512 + 64, b"\x7f\x10\xda\xbe"), &[(NestedFormat, 104)]),
+        ];
+        for (index, (image, expected)) in cases.iter().enumerate() {
+            assert_eq!(image.refused_for(), *expected, "{index}");
+        }
+        let mut overlapping = image().be32(104, 7).refused_for();
+        assert_eq!(overlapping.remove(0), (Malformed, 104));
+        assert_eq!(overlapping.len(), 8);
+    }
+
+    #[test]
+    fn version_2_is_told_apart() {
+        let inspection = image().put(7, &[2]).inspected(&Policy::untrusted());
+        assert_eq!(inspection.format(), ImageFormat::Luks2);
+        assert_eq!(inspection.facts().encryption, Some(ImageEncryption::Luks2));
+        assert_eq!(inspection.findings()[0].code, Unsupported);
+    }
+}

@@ -31,6 +31,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+#[cfg(test)]
+mod builder;
 mod bytes;
 mod facts;
 mod finding;
@@ -41,6 +43,8 @@ mod luks;
 mod nested;
 mod policy;
 mod probe;
+#[cfg(test)]
+mod properties;
 mod qcow;
 mod qcow2;
 mod report;

@@ -56,3 +56,51 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     report.inside("L1 table", (header.be64(40), table), end, L1_TABLE);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::Code::{self, *};
+    use super::super::builder::Image;
+    use super::super::{ImageEncryption, ImageFormat, Policy};
+
+    fn image() -> Image {
+        Image::qcow()
+    }
+
+    #[test]
+    fn facts_are_what_the_header_says() {
+        let image = image().be32(36, 1).be64(24, (1 << 30) - 1).be64(8, 2048).be32(16, 3).put(2048, b"a\0b");
+        let inspection = image.inspected(&Policy::untrusted().grant(BackingFile));
+        assert_eq!((inspection.format(), inspection.findings().len()), (ImageFormat::Qcow, 0));
+        assert_eq!(inspection.virtual_size(), Some((1 << 30) - 512));
+        let facts = inspection.facts();
+        assert_eq!((facts.version, facts.cluster_size, facts.table_entries), (Some(1), Some(4096), Some(512)));
+        assert_eq!(facts.encryption, Some(ImageEncryption::Aes));
+        assert_eq!(facts.backing_file.as_ref().unwrap().as_bytes(), b"a");
+    }
+
+    #[test]
+    fn each_field_is_checked() {
+        let cases: &[(Image, &[(Code, u64)])] = &[
+            (image(), &[]),
+            (image().cut(47), &[(Truncated, 0)]),
+            (image().cut(48 + 4095), &[(Truncated, 40)]),
+            (image().be64(8, 2048).be32(16, 3), &[(BackingFile, 8)]),
+            (image().be64(8, 2048).be32(16, 1024), &[(BackingFile, 8), (Malformed, 16)]),
+            (image().be64(24, 1), &[(Malformed, 24)]),
+            (image().be64(24, u64::MAX), &[(VirtualSizeTooLarge, 24), (TableTooLarge, 24), (Truncated, 40)]),
+            (image().be64(24, 16 << 40), &[(TableTooLarge, 24), (Truncated, 40)]),
+            (image().put(32, &[8]), &[(Malformed, 32)]),
+            (image().put(32, &[17]), &[(Malformed, 32)]),
+            (image().put(33, &[5]), &[(Malformed, 33)]),
+            (image().put(33, &[14]), &[(Malformed, 33)]),
+            (image().be32(36, 2), &[(Unsupported, 36)]),
+            (image().be64(40, u64::MAX), &[(Truncated, 40)]),
+        ];
+        for (index, (image, expected)) in cases.iter().enumerate() {
+            assert_eq!(image.refused_for(), *expected, "{index}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ mod features;
 mod header;
 mod snapshots;
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 use super::Code;
 use super::bytes::{Bytes, Stop};

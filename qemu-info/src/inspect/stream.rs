@@ -64,6 +64,15 @@ impl Inspector {
     }
 }
 
+#[cfg(test)]
+impl Inspector {
+    /// How many bytes are kept.
+    pub(super) fn kept(&self) -> usize {
+        let Seen { head, tail, parts, .. } = &self.seen;
+        head.len() + tail.len() + parts.iter().map(|part| part.bytes.len()).sum::<usize>()
+    }
+}
+
 /// What is kept of a stream.
 #[derive(Default)]
 struct Seen {

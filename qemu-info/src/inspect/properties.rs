@@ -74,8 +74,10 @@ proptest! {
     fn a_refusal_is_never_taken_back(bytes in mutated(), piece in 1..600_usize) {
         let mut inspector = Inspector::new(Policy::untrusted());
         let verdicts: Vec<_> = bytes.chunks(piece).map(|piece| inspector.push(piece)).collect();
+        let so_far = inspector.so_far();
         let inspection = inspector.finish();
         prop_assert!(verdicts.is_sorted());
+        prop_assert!(inspection.findings().starts_with(so_far.findings()));
         if verdicts.last() == Some(&Some(Verdict::Refuse)) {
             prop_assert_eq!(inspection.verdict(), Verdict::Refuse);
         }

@@ -19,6 +19,7 @@ use super::{Inspection, Policy, Verdict, limits};
 /// // The magic of qcow2, and a version that nothing can open: no need to wait for the rest.
 /// assert_eq!(inspector.push(b"QFI\xfb\0\0"), None);
 /// assert_eq!(inspector.push(&[&[0, 4][..], &[0; 2000]].concat()), Some(Verdict::Refuse));
+/// assert_eq!(inspector.so_far().findings()[0].to_string(), "unsupported at 4: version 4 of qcow2 is not one that qemu can open");
 /// assert_eq!(inspector.finish().verdict(), Verdict::Refuse);
 /// ```
 #[must_use]
@@ -55,6 +56,12 @@ impl Inspector {
             }
         }
         self.verdict
+    }
+
+    /// What is known by now, such as the reasons for a refusal. What is not known yet is absent; that nothing is held
+    /// against the image yet does not mean that it is accepted.
+    pub fn so_far(&mut self) -> Inspection {
+        Inspection::examine(&mut self.seen, &self.policy).0
     }
 
     /// Ends the image here.

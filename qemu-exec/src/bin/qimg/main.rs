@@ -4,6 +4,7 @@ mod args;
 mod completions;
 mod dry_run;
 mod explain;
+mod inspect;
 mod lint;
 mod man;
 mod own;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::from(u8::from(found)))
         }
+        Action::Inspect(inspect) => inspect.run(),
         Action::Run(options) => act(&options),
     });
     result.unwrap_or_else(|error| {

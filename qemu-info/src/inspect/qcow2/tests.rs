@@ -246,13 +246,13 @@ fn a_first_cluster_that_is_not_ciphertext_is_found() {
     let l1 = 3 * CLUSTER as usize;
     let l2 = 4 * CLUSTER as usize;
     let nested = |image: Image, entry: u64| {
-        image.be64(l1, 1 << 63 | 4 * CLUSTER).be64(l2, entry).put(5 * CLUSTER as usize, b"QFI\xfb\0\0\0\x03")
+        image.be64(l1, (1 << 63) + 4 * CLUSTER).be64(l2, entry).put(5 * CLUSTER as usize, b"QFI\xfb\0\0\0\x03")
     };
-    let data = 1 << 63 | 5 * CLUSTER;
+    let data = (1 << 63) + 5 * CLUSTER;
     assert_eq!(nested(image(), data).refused_for(), []);
     for encrypted in [image().be32(32, 1), with_luks()] {
         assert_eq!(nested(encrypted.clone(), data).refused_for(), [(NestedFormat, 4 * CLUSTER)]);
-        for none in [0, 1 << 62 | 5 * CLUSTER, data | 1, 1 << 63 | 6 * CLUSTER, 99 * CLUSTER] {
+        for none in [0, (1 << 62) + 5 * CLUSTER, data + 1, (1 << 63) + 6 * CLUSTER, 99 * CLUSTER] {
             assert_eq!(nested(encrypted.clone(), none).refused_for(), [], "{none:#x}");
         }
     }

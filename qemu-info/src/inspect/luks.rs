@@ -117,6 +117,8 @@ fn keys(header: &[u8], start: u64, report: &mut Report<'_>) -> u64 {
         report.find(Code::Malformed, start + PAYLOAD_OFFSET as u64, "its LUKS payload lies in the header");
     }
     let material = (u64::from(header.be32(KEY_BYTES)) * u64::from(STRIPES)).div_ceil(SECTOR);
+    // Keys stand where the header could end too.
+    let material = material.next_multiple_of(AFTER_HEADER);
     let mut iterations = u64::from(header.be32(MASTER_ITERATIONS));
     if iterations == 0 {
         report.find(Code::Malformed, start + MASTER_ITERATIONS as u64, "its LUKS master key has no iterations");
@@ -220,7 +222,7 @@ mod tests {
             (image().be32(slot + 44, 4001), &[(Malformed, slot as u64)]),
             (image().be32(slot + 40, 7), &[(Malformed, slot as u64)]),
             (image().be32(slot + 40, 4000), &[(Malformed, slot as u64), (Malformed, 544)]),
-            (image().be32(slot + 40, 507), &[(Malformed, slot as u64)]),
+            (image().be32(slot + 40, 511), &[(Malformed, slot as u64)]),
             (image().put(4040 * 512, b"conectix"), &[(NestedFormat, 104)]),
             (image().put(4040 * 512 + 64, b"\x7f\x10\xda\xbe"), &[(NestedFormat, 104)]),
         ];

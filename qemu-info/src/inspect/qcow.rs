@@ -53,6 +53,9 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
         report.facts.backing_file = (!name.as_bytes().is_empty()).then_some(name);
     }
     let end = bytes.size()?;
+    if backing != 0 {
+        report.inside("backing file's name", (backing, length.into()), end, BACKING_FILE);
+    }
     report.inside("L1 table", (header.be64(40), table), end, L1_TABLE);
     Ok(())
 }
@@ -85,9 +88,11 @@ mod tests {
     fn each_field_is_checked() {
         let cases: &[(Image, &[(Code, u64)])] = &[
             (image(), &[]),
+            (image().be32(16, u32::MAX), &[]),
             (image().cut(47), &[(Truncated, 0)]),
             (image().cut(48 + 4095), &[(Truncated, 40)]),
             (image().be64(8, 2048).be32(16, 3), &[(BackingFile, 8)]),
+            (image().be64(8, u64::MAX), &[(Truncated, 8)]),
             (image().be64(8, 2048).be32(16, 1024), &[(BackingFile, 8), (Malformed, 16)]),
             (image().be64(24, 1), &[(Malformed, 24)]),
             (image().be64(24, u64::MAX), &[(VirtualSizeTooLarge, 24), (TableTooLarge, 24), (Truncated, 40)]),

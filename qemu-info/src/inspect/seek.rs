@@ -29,11 +29,8 @@ impl Part {
         self.bytes.clear();
         self.bytes.reserve_exact(length);
         (self.offset, self.asked) = (offset, length);
-        // No file has bytes there, and a seek to there would be an error.
-        if i64::try_from(offset).is_ok() {
-            reader.seek(SeekFrom::Start(offset)).map_err(Stop::Io)?;
-            reader.take(length as u64).read_to_end(&mut self.bytes).map_err(Stop::Io)?;
-        }
+        reader.seek(SeekFrom::Start(offset)).map_err(Stop::Io)?;
+        reader.take(length as u64).read_to_end(&mut self.bytes).map_err(Stop::Io)?;
         Ok(self)
     }
 
@@ -64,6 +61,10 @@ impl<R: Read + Seek> Bytes for Seekable<R> {
         if self.window.as_ref().is_none_or(|window| window.cut(offset, length).is_none())
             && self.piece.cut(offset, length).is_none()
         {
+            // Far beyond its end, no file can be read: a file system refuses an offset that no file of it can have.
+            if offset >= self.size()? {
+                return Ok(&[]);
+            }
             let length = length.max(limits::LEAST);
             self.budget = self.budget.checked_sub(length).ok_or(Stop::Lost)?;
             self.piece = std::mem::take(&mut self.piece).read(&mut self.reader, offset, length)?;
@@ -79,5 +80,69 @@ impl<R: Read + Seek> Bytes for Seekable<R> {
         let size = self.reader.seek(SeekFrom::End(0)).map_err(Stop::Io)?;
         self.size = Some(size);
         Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
+    use super::super::builder::{CLUSTER, Image};
+    use super::super::{Code, Policy, inspect};
+
+    /// A file on a file system whose files can be no larger than a gibibyte.
+    struct Small(Cursor<Vec<u8>>);
+
+    impl Read for Small {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Seek for Small {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            match to {
+                SeekFrom::Start(1_073_741_825..) => Err(io::ErrorKind::InvalidInput.into()),
+                to => self.0.seek(to),
+            }
+        }
+    }
+
+    #[test]
+    fn no_offset_makes_an_image_unreadable() {
+        for start in [1 << 31, 1 << 62, 1 << 63, !(CLUSTER - 1)] {
+            let image = Image::qcow2().be32(60, 1).be64(64, start);
+            let inspection = inspect(Small(Cursor::new(image.bytes)), &Policy::untrusted()).unwrap();
+            let codes: Vec<_> = inspection.findings().iter().map(|finding| finding.code).collect();
+            assert_eq!(codes, [Code::Truncated], "{start:#x}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_bounded() {
+        // As many snapshots as there may be.
+        let mut image = Image::qcow2().be32(60, 1024).be64(64, 1 << 20);
+        image.bytes.resize(64 << 20, 0);
+        let mut counted = Counted(Cursor::new(image.bytes), 0);
+        assert_eq!(inspect(&mut counted, &Policy::untrusted()).unwrap().facts().snapshots, Some(1024));
+        assert!((1 << 20..2 << 20).contains(&counted.1), "{}", counted.1);
+    }
+
+    struct Counted(Cursor<Vec<u8>>, usize);
+
+    impl Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let read = self.0.read(buffer)?;
+            self.1 += read;
+            Ok(read)
+        }
+    }
+
+    impl Seek for Counted {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
     }
 }

@@ -65,7 +65,7 @@ impl Header {
         if version == 3 && fixed.be32(96) > 6 {
             report.find(Code::Malformed, REFCOUNT_ORDER, "its reference counts are wider than 64 bits");
         }
-        header.check_size(report);
+        header.check_size(fixed.be64(24), report);
         header.check_tables(report);
         Ok(header)
     }
@@ -134,14 +134,14 @@ impl Header {
         Ok(())
     }
 
-    fn check_size(&self, report: &mut Report<'_>) {
+    fn check_size(&self, unrounded: u64, report: &mut Report<'_>) {
         report.facts.cluster_size = Some(self.cluster_size);
         report.facts.table_entries = Some(self.l1.count.into());
         report.facts.snapshots = Some(self.snapshots.count);
         report.facts.bitmaps = Some(0);
         report.size(self.size, SIZE);
         let covered = self.cluster_size * (self.cluster_size / self.l2_entry());
-        if u64::from(self.l1.count) < self.size.div_ceil(covered) {
+        if u64::from(self.l1.count) < unrounded.div_ceil(covered) {
             let message = format!("its L1 table of {} entries is too small for its virtual size", self.l1.count);
             report.find(Code::Malformed, L1_ENTRIES, message);
         }

@@ -123,7 +123,7 @@ fn each_field_of_the_header_is_checked() {
             image().be64(24, 17 << 40).be32(36, 17 << 19),
             &[(VirtualSizeTooLarge, 24), (TableTooLarge, 36), (Truncated, 40)],
         ),
-        (image().be64(24, (2 << 20) + 512), &[(Malformed, 36)]),
+        (image().be64(24, (2 << 20) + 1), &[(Malformed, 36)]),
         (image().be32(32, 3), &[(Unsupported, 32)]),
         (image().be32(36, (4 << 20) + 1), &[(TableTooLarge, 36), (Truncated, 40)]),
         (image().be64(40, 3 * CLUSTER + 512), &[(Malformed, 40)]),

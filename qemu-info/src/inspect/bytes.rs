@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::limits::{SCAN, SCAN_PIECE, SECTOR};
+
 /// Why a parser stopped before it had said everything.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -35,6 +37,31 @@ pub(super) trait Bytes {
     /// The `N` bytes at `offset`, or `None` if the image ends before that.
     fn array<const N: usize>(&mut self, offset: u64) -> Result<Option<[u8; N]>, Stop> {
         Ok(self.at(offset, N)?.try_into().ok())
+    }
+
+    /// The image's size rounded up to whole sectors, as qemu sees it.
+    fn sectors_end(&mut self) -> Result<u64, Stop> {
+        let size = self.size()?;
+        Ok(size.checked_next_multiple_of(SECTOR).unwrap_or(size))
+    }
+
+    /// Looks at each of the `N`-byte entries of a table of `length` bytes at `start`, or at those in its first
+    /// [`SCAN`] bytes, until `look` returns false. It is given where the entry stands, and the entry.
+    fn scan<const N: usize>(
+        &mut self,
+        (start, length): (u64, u64),
+        mut look: impl FnMut(u64, [u8; N]) -> bool,
+    ) -> Result<(), Stop> {
+        let end = start.saturating_add(length.min(SCAN));
+        for at in (start..end).step_by(SCAN_PIECE) {
+            let piece = self.at(at, SCAN_PIECE.min(usize::try_from(end - at).unwrap_or(SCAN_PIECE)))?;
+            for (entry, position) in piece.as_chunks::<N>().0.iter().zip((at..).step_by(N)) {
+                if !look(position, *entry) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 }
 

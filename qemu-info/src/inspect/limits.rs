@@ -54,3 +54,20 @@ pub(super) const PIECE: usize = 1 << 20;
 
 /// qcow2 header extensions that are looked at: qemu writes at most six.
 pub(super) const HEADER_EXTENSIONS: usize = 64;
+
+/// What offsets and sizes in qemu must be below: they are signed.
+pub(super) const OFFSET: u64 = i64::MAX as u64 - SECTOR;
+
+/// The unit in which most formats count.
+pub(super) const SECTOR: u64 = 512;
+
+/// So many sectors in bytes, if that is a size for qemu.
+pub(super) fn in_sectors(sectors: u64) -> Option<u64> {
+    sectors.checked_mul(SECTOR).filter(|bytes| *bytes <= OFFSET)
+}
+
+/// How much of a table is looked at entry by entry; qemu refuses some for a single entry.
+pub(super) const SCAN: u64 = 1 << 20;
+
+/// … in pieces of this size, a multiple of every entry's.
+pub(super) const SCAN_PIECE: usize = 256 << 10;

@@ -31,9 +31,14 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod bochs;
 #[cfg(test)]
 mod builder;
 mod bytes;
+mod checksum;
+mod cloop;
+mod disc;
+mod dmg;
 mod facts;
 mod finding;
 mod format;
@@ -41,15 +46,22 @@ mod inspected;
 mod limits;
 mod luks;
 mod nested;
+mod parallels;
+mod partitions;
 mod policy;
 mod probe;
 #[cfg(test)]
 mod properties;
 mod qcow;
 mod qcow2;
+mod qed;
 mod report;
 mod seek;
 mod stream;
+mod vdi;
+mod vhdx;
+mod vmdk;
+mod vpc;
 
 use std::io::{self, Read, Seek};
 

@@ -1,5 +1,6 @@
 //! What the parsers fill in.
 
+use super::bytes::Stop;
 use super::{Code, Facts, Finding, ImageFormat, Policy};
 
 /// What is known so far. It only grows, so what is refused once stays refused.
@@ -26,6 +27,12 @@ impl<'a> Report<'a> {
         if !self.policy.grants(code) {
             self.findings.push(Finding { code, message: message.into(), offset });
         }
+    }
+
+    /// Holds something against the image after which nothing more can be said about it.
+    pub(super) fn broken(&mut self, code: Code, offset: u64, message: impl Into<String>) -> Stop {
+        self.find(code, offset, message);
+        Stop::Broken
     }
 
     /// The virtual size in bytes, and where it stands.

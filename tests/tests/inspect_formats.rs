@@ -33,7 +33,7 @@ fn info(path: &Path, format: &str) -> Option<Value> {
 fn inspected(path: &Path, policy: &Policy) -> Inspection {
     let whole = inspect_file(&File::open(path).unwrap(), policy).unwrap();
     let bytes = fs::read(path).unwrap();
-    for size in [613, 4096, 1 << 20, usize::MAX] {
+    for size in [bytes.len() / 2000 + 13, 4096, 1 << 20, usize::MAX] {
         let mut inspector = Inspector::new(policy.clone());
         let refused = bytes.chunks(size).any(|piece| inspector.push(piece) == Some(Verdict::Refuse));
         let streamed = inspector.finish();
@@ -83,7 +83,7 @@ fn accepted(format: ImageFormat, options: &[&str]) {
         for size in ["1M", "64M", "5G"] {
             let path = directory.join("empty");
             let fixed = ["fixed", "static"].iter().any(|word| options.contains(word));
-            if !(fixed && size == "5G") {
+            if !(fixed && size != "1M") {
                 assert!(qemu_img(directory, &format!("create -q -f {driver} {options} @empty {size}")), "{options}");
                 assert_eq!(compared(&path, format), [], "{driver} {options} {size}");
                 fs::remove_file(path).unwrap();
@@ -106,7 +106,7 @@ fn vhdx() {
         "-o subformat=dynamic",
         "-o subformat=fixed",
         "-o block_size=1M",
-        "-o block_size=256M",
+        "-o block_size=32M",
         "-o log_size=4M",
         "-o block_state_zero=off",
     ];
@@ -168,8 +168,7 @@ fn vmdk_in_several_files() {
         assert!(qemu_img(directory, &line), "{line}");
         let path = directory.join(format!("{subformat}.vmdk"));
         let codes = compared(&path, ImageFormat::Vmdk);
-        assert_eq!(codes[0], Code::UnusualVmdk, "{line}");
-        assert!(codes.len() > 1 && codes[1..].iter().all(|code| *code == Code::ExternalExtent), "{line}: {codes:?}");
+        assert_eq!(codes, [Code::UnusualVmdk, Code::ExternalExtent], "{line}");
         let info = info(&path, "vmdk").unwrap();
         let extents = info["format-specific"]["data"]["extents"].as_array().unwrap();
         let found = inspected(&path, &Policy::facts_only());

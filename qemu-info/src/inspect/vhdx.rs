@@ -77,7 +77,7 @@ fn table(
 ) -> Result<(), Stop> {
     let (size, block) = (metadata.size, metadata.block);
     let blocks = size.div_ceil(block);
-    let chunk = (metadata.sector << 23) / block;
+    let chunk = (limits::SECTOR << 23) / block;
     let entries = blocks + blocks.saturating_sub(1) / chunk;
     report.facts.table_entries = Some(entries);
     if entries > regions.table.1 / 8 {

@@ -126,14 +126,16 @@ fn embedded(
         report.find(Code::UnusualVmdk, offset, format!("its create type is `{other}`"));
     }
     let extents = descriptor.extents();
-    for (index, (position, extent)) in extents.iter().enumerate() {
-        // A sparse image lists itself, under the name that it had when it was made.
-        let itself = index == 0 && extent.kind == "SPARSE";
-        let elsewhere = |name: &Name| name.as_bytes().iter().any(|byte| matches!(byte, b'/' | b'\\'));
-        if let Some(file) = extent.file.as_ref().filter(|file| !itself || elsewhere(file)) {
-            let message = format!("its descriptor names the file `{file}` as an extent");
-            report.find(Code::ExternalExtent, at + *position as u64, message);
-        }
+    // A sparse image lists itself, under the name that it had when it was made.
+    let itself = |index: usize, kind: &str, file: &Name| {
+        index == 0 && kind == "SPARSE" && !file.as_bytes().iter().any(|byte| matches!(byte, b'/' | b'\\'))
+    };
+    let external = extents.iter().enumerate().find_map(|(index, (position, extent))| {
+        let file = extent.file.as_ref().filter(|file| !itself(index, &extent.kind, file))?;
+        Some((*position, format!("its descriptor names the file `{file}` as an extent")))
+    });
+    if let Some((position, message)) = external {
+        report.find(Code::ExternalExtent, at + position as u64, message);
     }
     if decides {
         report.facts.extents = extents.into_iter().map(|(_, extent)| extent).collect();
@@ -158,17 +160,13 @@ fn text(bytes: &mut impl Bytes, report: &mut Report<'_>, at: u64) -> Result<(), 
         }
         None => report.find(Code::Malformed, at, "its descriptor has no create type"),
     }
-    let mut size: u64 = 0;
-    for (position, extent) in descriptor.extents() {
-        if let Some(file) = &extent.file {
-            let message = format!("it names the file `{file}` as an extent");
-            report.find(Code::ExternalExtent, at + position as u64, message);
-            if extent.access == "RW" {
-                size = size.saturating_add(extent.size);
-            }
-        }
-        report.facts.extents.push(extent);
+    let extents = descriptor.extents();
+    if let Some((position, file)) = extents.iter().find_map(|(at, extent)| Some((*at, extent.file.as_ref()?))) {
+        report.find(Code::ExternalExtent, at + position as u64, format!("it names the file `{file}` as an extent"));
     }
+    let opened = extents.iter().filter(|(_, extent)| extent.file.is_some() && extent.access == "RW");
+    let size = opened.fold(0, |size: u64, (_, extent)| size.saturating_add(extent.size));
+    report.facts.extents = extents.into_iter().map(|(_, extent)| extent).collect();
     report.size(size, at);
     if descriptor.length() > descriptor::LONGEST {
         let message = format!("its descriptor is longer than {} bytes", descriptor::LONGEST);

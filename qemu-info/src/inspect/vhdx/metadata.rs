@@ -27,7 +27,6 @@ const ITEMS: [u128; 6] = [
 pub(super) struct Metadata {
     pub(super) size: u64,
     pub(super) block: u64,
-    pub(super) sector: u64,
 }
 
 pub(super) fn read(bytes: &mut impl Bytes, report: &mut Report<'_>, region: Part) -> Result<Metadata, Stop> {
@@ -59,16 +58,17 @@ pub(super) fn read(bytes: &mut impl Bytes, report: &mut Report<'_>, region: Part
     report.facts.cluster_size = Some(block);
     let (sector_at, sector) = item(SECTOR)?;
     let sector = u64::from(sector.le32(0));
-    if !matches!(sector, 512 | 4096) {
-        return Err(report.broken(Code::Malformed, sector_at, format!("its sector size is {sector} bytes")));
+    if sector != limits::SECTOR {
+        let code = if sector == 4096 { Code::Unsupported } else { Code::Malformed };
+        return Err(report.broken(code, sector_at, format!("its sector size is {sector} bytes, not 512")));
     }
     let (size_at, size) = item(SIZE)?;
     let size = size.le64(0);
-    if size > limits::OFFSET || !size.is_multiple_of(sector) {
+    if size == 0 || size > limits::OFFSET || !size.is_multiple_of(sector) {
         return Err(report.broken(Code::Malformed, size_at, format!("its virtual size is {size} bytes")));
     }
     report.size(size, size_at);
-    Ok(Metadata { size, block, sector })
+    Ok(Metadata { size, block })
 }
 
 /// Where each known item is.

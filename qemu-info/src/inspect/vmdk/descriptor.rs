@@ -58,7 +58,7 @@ impl<'a> Descriptor<'a> {
     /// The hexadecimal number in `key=number`, whatever the character between them is.
     pub(super) fn number(&self, key: &str) -> Option<u32> {
         let (_, rest) = self.after(key)?;
-        let digits = rest.get(1..)?.trim_ascii_start();
+        let digits = skip_space(rest.get(1..)?);
         let digits = digits.strip_prefix(b"0x").or(digits.strip_prefix(b"0X")).unwrap_or(digits);
         let count = digits.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         u32::from_str_radix(std::str::from_utf8(digits.get(..count)?).ok()?, 16).ok()
@@ -70,7 +70,7 @@ impl<'a> Descriptor<'a> {
         let mut found: Vec<(usize, Extent)> = Vec::new();
         let mut at = 0;
         for line in self.text.split_inclusive(|byte| *byte == b'\n') {
-            if !line.trim_ascii().is_empty() {
+            if !skip_space(line).is_empty() {
                 found.extend(self.text.get(at..).and_then(extent).map(|extent| (at, extent)));
             }
             at += line.len();
@@ -85,22 +85,40 @@ fn extent(text: &[u8]) -> Option<Extent> {
     if !matches!(access, b"RW" | b"RDONLY" | b"NOACCESS") {
         return None;
     }
-    let (sectors, rest) = word(rest)?;
-    let sectors: u64 = std::str::from_utf8(sectors).ok()?.parse().ok()?;
+    let (sectors, rest) = number(rest)?;
     let (kind, rest) = word(rest)?;
-    let file = rest.trim_ascii_start().strip_prefix(b"\"").map(|rest| {
+    let file = skip_space(rest).strip_prefix(b"\"").map(|rest| {
         let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\r' | b'\n')).unwrap_or(rest.len());
         Name::new(rest.get(..end).unwrap_or_default())
     });
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Some(Extent { access: text(access), size: sectors.checked_mul(512)?, kind: text(kind), file })
+    Some(Extent { access: text(access), size: sectors.saturating_mul(512), kind: text(kind), file })
 }
 
-/// The next word, of ten bytes at most as qemu reads it, and what comes behind it.
+/// The next word, of ten bytes at most as `scanf` is told to read it, and what comes behind it.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = text.trim_ascii_start();
-    let end = text.iter().take(10).position(u8::is_ascii_whitespace).unwrap_or(text.len().min(10));
+    let text = skip_space(text);
+    let end = text.iter().take(10).position(is_space).unwrap_or(text.len().min(10));
     text.split_at_checked(end).filter(|(word, _)| !word.is_empty())
+}
+
+/// The next number, which need not be followed by a blank, and what comes behind it. Too large ones are the largest.
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let text = skip_space(text);
+    let text = text.strip_prefix(b"+").unwrap_or(text);
+    let (digits, rest) = text.split_at_checked(text.iter().take_while(|byte| byte.is_ascii_digit()).count())?;
+    let value =
+        digits.iter().fold(0, |value: u64, digit| value.saturating_mul(10).saturating_add((digit - b'0').into()));
+    (!digits.is_empty()).then_some((value, rest))
+}
+
+fn skip_space(text: &[u8]) -> &[u8] {
+    text.get(text.iter().take_while(|byte| is_space(byte)).count()..).unwrap_or_default()
+}
+
+/// What is white space in C, which is a vertical tab more than in Rust.
+const fn is_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 #[cfg(test)]
@@ -127,15 +145,18 @@ mod tests {
 
     #[test]
     fn extents_are_found_however_they_are_laid_out() {
-        for text in ["\tRW\n1\nFLAT\n\"/etc/shadow\" 0", "x\n  RW 1 FLAT\"/etc/shadow\"", "RW 1 FLAT \"/etc/shadow"] {
+        let texts = [
+            "\tRW\n1\nFLAT\n\"/etc/shadow\" 0",
+            "x\n  RW +1FLAT\x0b\"/etc/shadow\" 0",
+            "RW 99999999999999999999 VMFS \"/etc/shadow",
+        ];
+        for text in texts {
             let extents = Descriptor::new(text.as_bytes()).extents();
             assert_eq!(extents.len(), 1, "{text}");
             assert_eq!(extents[0].1.file.as_ref().unwrap().as_bytes(), b"/etc/shadow", "{text}");
         }
         assert_eq!(Descriptor::new(b"RW 1 ZERO\n").extents()[0].1.file, None);
-        for text in
-            ["RW", "RW x FLAT \"a\"", "RO 1 FLAT \"a\"", "RW 99999999999999999999 FLAT \"a\"", "\0RW 1 FLAT \"a\""]
-        {
+        for text in ["RW", "RW x FLAT \"a\"", "RW -1 FLAT \"a\"", "RO 1 FLAT \"a\"", "\0RW 1 FLAT \"a\""] {
             assert_eq!(Descriptor::new(text.as_bytes()).extents(), [], "{text}");
         }
     }

@@ -188,7 +188,6 @@ fn children() {
     for format in [ImageFormat::Vmdk, ImageFormat::Qed] {
         let base = directory.join(format!("base.{format}"));
         assert!(qemu_img(directory, &format!("create -q -f {format} @base.{format} 8M")));
-        // From the directory, so that the name in the image is short.
         let child = format!("create -q -f {format} -b {} -F {format} @child.{format}", base.display());
         assert!(qemu_img(directory, &child));
         assert_eq!(compared(&directory.join(format!("child.{format}")), format), [Code::BackingFile], "{child}");
@@ -197,4 +196,107 @@ fn children() {
     let base = directory.join("base.raw");
     assert!(qemu_img(directory, &format!("create -q -f qed -b {} -F raw @over-raw.qed 8M", base.display())));
     assert_eq!(compared(&directory.join("over-raw.qed"), ImageFormat::Qed), [Code::BackingFile]);
+}
+
+/// A footer of a fixed VPC image with some bytes changed, and its checksum right.
+fn footer(image: &Path, parts: &[(usize, &[u8])]) {
+    let mut bytes = fs::read(image).unwrap();
+    let start = bytes.len() - 512;
+    let footer = &mut bytes[start..];
+    for (at, part) in parts {
+        footer[*at..at + part.len()].copy_from_slice(part);
+    }
+    footer[64..68].fill(0);
+    let sum: u32 = footer.iter().map(|byte| u32::from(*byte)).sum();
+    footer[64..68].copy_from_slice(&(!sum).to_be_bytes());
+    fs::write(image, bytes).unwrap();
+}
+
+#[test]
+fn vpc_of_every_writer() {
+    let directory = scratch();
+    let directory = directory.path();
+    // Those on whose size every version of qemu agrees.
+    for writer in [b"vpc ", b"qemu", b"qem2", b"win ", b"d2v ", b"tap\0", b"CTXS"] {
+        assert!(qemu_img(directory, "create -q -f vpc -o subformat=fixed @vpc 1M"));
+        let path = directory.join("vpc");
+        footer(&path, &[(28, writer), (48, &(1_u64 << 20).to_be_bytes())]);
+        assert_eq!(compared(&path, ImageFormat::Vpc), [], "{writer:?}");
+        footer(&path, &[(56, &[0xff, 0xff, 16, 255])]);
+        assert_eq!(compared(&path, ImageFormat::Vpc), [], "{writer:?} with the largest geometry");
+    }
+}
+
+#[test]
+fn parallels_that_was_not_closed() {
+    let directory = scratch();
+    assert!(qemu_img(directory.path(), "create -q -f parallels @p 8M"));
+    let path = directory.path().join("p");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[44..48].copy_from_slice(b"Ynot");
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(compared(&path, ImageFormat::Parallels), []);
+    assert!(inspected(&path, &Policy::untrusted()).facts().dirty);
+}
+
+/// An image of zeros, and what stands where in it.
+fn crafted(size: usize, parts: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut image = vec![0; size];
+    for (at, bytes) in parts {
+        image[*at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    image
+}
+
+/// qemu-img reads these and does not write them.
+#[test]
+fn formats_that_are_only_read() {
+    let bochs: [(usize, &[u8]); 8] = [
+        (0, b"Bochs Virtual HD Image"),
+        (32, b"Redolog"),
+        (48, b"Growing"),
+        (66, &[2]),
+        (69, &[2]),
+        (72, &[16]),
+        (82, &[1]),
+        (90, &[0x10]),
+    ];
+    let script = b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n";
+    let cloop: [(usize, &[u8]); 6] =
+        [(0, script), (129, &[1]), (135, &[2]), (143, &[160]), (151, &[200]), (159, &[240])];
+    let list = b"<plist></plist>";
+    let dmg: [(usize, &[u8]); 5] =
+        [(0, list), (512, b"koly"), (512 + 0xdf, &[0]), (512 + 0xe7, &[15]), (512 + 0x1f3, &[128])];
+    let directory = scratch();
+    let images = [
+        (ImageFormat::Bochs, crafted(1024, &bochs)),
+        (ImageFormat::Cloop, crafted(512, &cloop)),
+        (ImageFormat::Dmg, crafted(1024, &dmg)),
+        (ImageFormat::Dmg, crafted(1024, &dmg)[..1023].to_vec()),
+    ];
+    for (format, bytes) in images {
+        let path = directory.path().join("image");
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(compared(&path, format), []);
+    }
+}
+
+/// To qemu these are raw images.
+#[test]
+fn raw_disks_and_discs() {
+    let directory = scratch();
+    let table: [(usize, &[u8]); 2] = [(450, &[0x83, 0, 0, 0, 1, 0, 0, 0, 1]), (510, &[0x55, 0xaa])];
+    let gpt: [(usize, &[u8]); 3] = [(512, b"EFI PART"), (524, &[92]), (536, &[1])];
+    let disc: [(usize, &[u8]); 1] = [((32 << 10) + 1, b"CD001")];
+    let images = [
+        (ImageFormat::Raw, crafted(1_000_001, &[])),
+        (ImageFormat::Mbr, crafted(100_000, &table)),
+        (ImageFormat::Gpt, crafted(100_000, &gpt)),
+        (ImageFormat::Iso, crafted(100_000, &disc)),
+    ];
+    for (format, bytes) in images {
+        let path = directory.path().join("image");
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(compared(&path, format), []);
+    }
 }

@@ -49,3 +49,51 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     report.inside("catalog", (header.le32(68).into(), entries * 4), end, 68);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::inspect::testing::{facts, image, patched, refused};
+    use crate::inspect::{Code, ImageFormat};
+
+    /// 1 MiB in extents of 64 KiB.
+    fn usual() -> Vec<u8> {
+        let parts: [(usize, &[u8]); 8] = [
+            (0, b"Bochs Virtual HD Image"),
+            (32, b"Redolog"),
+            (48, b"Growing"),
+            (66, &[2]),
+            (69, &[2]),
+            (72, &[16]),
+            (82, &[1]),
+            (90, &[0x10]),
+        ];
+        image(1024, &parts)
+    }
+
+    #[test]
+    fn the_usual_ones_are_accepted() {
+        let first_version = patched(&usual(), &[(66, &[1]), (86, &[0x10, 0, 0, 0, 0])]);
+        for image in [usual(), first_version] {
+            let found = facts(&image);
+            assert_eq!((found.format(), found.virtual_size()), (ImageFormat::Bochs, Some(1 << 20)));
+            assert_eq!(refused(&image), []);
+        }
+    }
+
+    #[test]
+    fn what_qemu_refuses_is_refused() {
+        let cases: [(usize, &[u8], Code, u64); 7] = [
+            (66, &[3], Code::Unsupported, 64),
+            (95, &[0x80], Code::Malformed, 88),
+            (81, &[1], Code::Malformed, 80),
+            (82, &[0], Code::Malformed, 80),
+            (72, &[15], Code::Malformed, 72),
+            (74, &[0x11], Code::TableTooLarge, 72),
+            (69, &[4], Code::Truncated, 68),
+        ];
+        for (at, bytes, code, offset) in cases {
+            let found = refused(&patched(&usual(), &[(at, bytes)]));
+            assert_eq!(found.first(), Some(&(code, offset)), "{at}: {bytes:?}");
+        }
+    }
+}

@@ -44,3 +44,42 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     report.inside("table of offsets", (OFFSETS_AT, table), end, 132);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::MAGIC;
+    use crate::inspect::testing::{facts, image, patched, refused};
+    use crate::inspect::{Code, ImageFormat};
+
+    /// Two blocks of 64 KiB.
+    fn usual() -> Vec<u8> {
+        image(512, &[(0, MAGIC), (129, &[1]), (135, &[2]), (143, &[160]), (151, &[200]), (159, &[240])])
+    }
+
+    #[test]
+    fn the_usual_one_is_accepted() {
+        let found = facts(&usual());
+        assert_eq!((found.format(), found.virtual_size()), (ImageFormat::Cloop, Some(128 << 10)));
+        assert_eq!(refused(&usual()), []);
+    }
+
+    #[test]
+    fn what_qemu_refuses_is_refused() {
+        let cases: [(usize, &[u8], Code, u64); 7] = [
+            (129, &[0], Code::Malformed, 128),
+            (131, &[1], Code::Malformed, 128),
+            (128, &[0x80], Code::Malformed, 128),
+            (132, &[0x10], Code::Unsupported, 132),
+            (151, &[100], Code::Malformed, 144),
+            (148, &[0x20], Code::Malformed, 144),
+            (134, &[1], Code::Malformed, 160),
+        ];
+        for (at, bytes, code, offset) in cases {
+            let found = refused(&patched(&usual(), &[(at, bytes)]));
+            assert_eq!(found.first(), Some(&(code, offset)), "{at}: {bytes:?}");
+        }
+        // With blocks of a sector, so that qemu can count them, and its table would take 512 MiB.
+        let bomb = patched(&usual(), &[(128, &[0, 0, 2, 0, 4, 0, 0, 0])]);
+        assert!(refused(&bomb).contains(&(Code::TableTooLarge, 132)));
+    }
+}

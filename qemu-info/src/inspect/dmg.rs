@@ -57,3 +57,41 @@ pub(super) fn parse(bytes: &mut impl Bytes, at: u64, report: &mut Report<'_>) ->
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::inspect::testing::{facts, image, patched, refused};
+    use crate::inspect::{Code, ImageFormat};
+
+    /// 64 KiB, with a property list in front of the trailer.
+    fn usual() -> Vec<u8> {
+        image(1024, &[(512, b"koly"), (512 + 0xde, &[1]), (512 + 0xe6, &[1]), (512 + 0x1f3, &[128])])
+    }
+
+    #[test]
+    fn the_usual_one_is_accepted_wherever_its_trailer_ends() {
+        for before in [0, 1, 511] {
+            let image = [vec![0; before], usual()].concat();
+            let found = facts(&image);
+            assert_eq!((found.format(), found.virtual_size()), (ImageFormat::Dmg, Some(64 << 10)), "{before}");
+            assert_eq!(refused(&image), [], "{before}");
+        }
+    }
+
+    #[test]
+    fn what_qemu_refuses_is_refused() {
+        let cases: [(usize, &[u8], Code, u64); 7] = [
+            (0x18, &[1], Code::Malformed, 0x18),
+            (0x28, &[1], Code::Malformed, 0x28),
+            (0x36, &[3], Code::Malformed, 0x28),
+            (0xd8, &[1], Code::Malformed, 0xd8),
+            (0xe6, &[3], Code::Malformed, 0xd8),
+            (0xe6, &[0], Code::Malformed, 0xe0),
+            (0x1ec, &[1], Code::Malformed, 0x1ec),
+        ];
+        for (at, bytes, code, offset) in cases {
+            let found = refused(&patched(&usual(), &[(512 + at, bytes)]));
+            assert_eq!(found.first(), Some(&(code, 512 + offset)), "{at:#x}: {bytes:?}");
+        }
+    }
+}

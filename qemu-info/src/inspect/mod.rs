@@ -58,6 +58,9 @@ mod qed;
 mod report;
 mod seek;
 mod stream;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod testing;
 mod vdi;
 mod vhdx;
 mod vmdk;

@@ -94,3 +94,66 @@ fn extension(bytes: &mut impl Bytes, report: &mut Report<'_>, header: &[u8]) -> 
     report.facts.bitmaps = Some(bitmaps);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BITMAP, EXTENDED_MAGIC, EXTENSION, MAGIC};
+    use crate::inspect::testing::{facts, image, patched, refused};
+    use crate::inspect::{Code, ImageFormat};
+
+    /// 64 KiB in clusters of 4 KiB.
+    fn usual() -> Vec<u8> {
+        image(8192, &[(0, EXTENDED_MAGIC), (16, &[2]), (28, &[8]), (32, &[16]), (36, &[128])])
+    }
+
+    #[test]
+    fn the_usual_one_is_accepted() {
+        let found = facts(&usual());
+        assert_eq!((found.format(), found.virtual_size()), (ImageFormat::Parallels, Some(64 << 10)));
+        assert_eq!((found.facts().cluster_size, found.facts().table_entries), (Some(4096), Some(16)));
+        assert_eq!(refused(&usual()), []);
+        // The first version has but 32 bits for the size.
+        let old = patched(&usual(), &[(0, MAGIC), (40, &[1])]);
+        assert_eq!(facts(&old).virtual_size(), Some(64 << 10));
+        let open = patched(&usual(), &[(44, &super::IN_USE.to_le_bytes())]);
+        assert!(facts(&open).facts().dirty);
+    }
+
+    #[test]
+    fn what_qemu_refuses_is_refused() {
+        let cases: [(usize, &[u8], Code, u64); 6] = [
+            (16, &[3], Code::Unsupported, 16),
+            (28, &[0], Code::Malformed, 28),
+            (31, &[0x40], Code::Malformed, 28),
+            (43, &[0x40], Code::Malformed, 36),
+            (34, &[0x81], Code::TableTooLarge, 32),
+            (33, &[16], Code::Truncated, 32),
+        ];
+        for (at, bytes, code, offset) in cases {
+            let found = refused(&patched(&usual(), &[(at, bytes)]));
+            assert_eq!(found.first(), Some(&(code, offset)), "{at}: {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn its_extension_is_read() {
+        let (magic, bitmap) = (EXTENSION.to_le_bytes(), BITMAP.to_le_bytes());
+        let parts: [(usize, &[u8]); 6] =
+            [(56, &[8]), (4096, &magic), (4120, &bitmap), (4136, &[32]), (4144, &[128]), (4168, &[128])];
+        let extended = patched(&usual(), &parts);
+        assert_eq!(refused(&extended), []);
+        assert_eq!(facts(&extended).facts().bitmaps, Some(1));
+        let cases: [(usize, &[u8], Code, u64); 6] = [
+            (62, &[0x80], Code::Malformed, 56),
+            (4096, &[0], Code::Malformed, 4096),
+            (4120, &[1], Code::UnknownFeatures, 4120),
+            (4136, &[0xff; 4], Code::Malformed, 4096 + 24 + 24 + (1 << 32)),
+            (4168, &[0], Code::Malformed, 4120),
+            (4149, &[0xff], Code::TableTooLarge, 4120),
+        ];
+        for (at, bytes, code, offset) in cases {
+            let found = refused(&patched(&extended, &[(at, bytes)]));
+            assert_eq!(found.first(), Some(&(code, offset)), "{at}: {bytes:?}");
+        }
+    }
+}

@@ -152,3 +152,70 @@ fn valid_as(report: &mut Report<'_>, format: ImageFormat) {
         report.find(Code::SeveralFormats, 0, format!("it is valid as {last} as well as {first}"));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Cursor;
+
+    use crate::inspect::ImageFormat::{Gpt, Iso, Mbr, Qed, Vdi};
+    use crate::inspect::testing::{facts, image, patched, refused};
+    use crate::inspect::{Code, ImageFormat, Policy, Verdict, inspect};
+
+    const SIGNATURE: (usize, &[u8]) = (510, &[0x55, 0xaa]);
+    const PARTITION: (usize, &[u8]) = (450, &[0x83, 0, 0, 0, 1, 0, 0, 0, 1]);
+    const PROTECTIVE: (usize, &[u8]) = (450, &[0xee, 0, 0, 0, 1, 0, 0, 0, 1]);
+    const DISC: (usize, &[u8]) = ((32 << 10) + 1, b"CD001");
+
+    fn gpt(sector: usize, parts: &[(usize, &[u8])]) -> Vec<u8> {
+        let header: [(usize, &[u8]); 3] = [(sector, b"EFI PART"), (sector + 12, &[92]), (sector + 24, &[1])];
+        patched(&image(64 << 10, &header), parts)
+    }
+
+    #[test]
+    fn a_raw_image_is_as_large_as_its_sectors() {
+        for (bytes, size) in [(0, 0), (1, 512), (512, 512), (70_001, 70_144)] {
+            let found = facts(&vec![0; bytes]);
+            assert_eq!((found.format(), found.virtual_size()), (ImageFormat::Raw, Some(size)), "{bytes}");
+            assert_eq!(found.formats(), []);
+        }
+    }
+
+    #[test]
+    fn partition_tables_are_one_format() {
+        let disk = image(1024, &[SIGNATURE, PARTITION]);
+        for (image, format) in [
+            (disk, Mbr),
+            (gpt(512, &[SIGNATURE, PROTECTIVE]), Gpt),
+            (gpt(4096, &[SIGNATURE, PROTECTIVE]), Gpt),
+            (gpt(512, &[]), Gpt),
+            (gpt(512, &[(536, &[2]), SIGNATURE, PROTECTIVE]), Mbr),
+        ] {
+            assert_eq!(facts(&image).formats(), [format]);
+            assert_eq!(refused(&image), []);
+        }
+    }
+
+    #[test]
+    fn a_hybrid_disc_is_accepted_by_choice() {
+        let disc = image(64 << 10, &[DISC]);
+        let hybrid = patched(&disc, &[SIGNATURE, PARTITION]);
+        assert_eq!(facts(&disc).formats(), [Iso]);
+        assert_eq!(refused(&disc), []);
+        assert_eq!(refused(&hybrid), [(Code::SeveralFormats, 0)]);
+        let found = inspect(Cursor::new(&hybrid), &Policy::untrusted().hybrid_discs(true)).unwrap();
+        assert_eq!((found.formats(), found.verdict()), (&[Iso, Mbr][..], Verdict::Accept));
+        assert_eq!(found.facts().subformat.as_deref(), Some("iso9660"));
+        assert_eq!(found.virtual_size(), Some(64 << 10));
+    }
+
+    #[test]
+    fn whatever_else_it_is_valid_as_is_told() {
+        let mixed = image(64 << 10, &[(0, b"QED\0"), (0x40, super::vdi::SIGNATURE), DISC, SIGNATURE, PARTITION]);
+        let found = facts(&mixed);
+        assert_eq!(found.formats(), [Qed, Vdi, Iso, Mbr]);
+        assert_eq!(found.facts().version, None, "the facts are those of the first");
+        let several = refused(&mixed).into_iter().filter(|(code, _)| *code == Code::SeveralFormats).count();
+        assert_eq!(several, 3);
+    }
+}

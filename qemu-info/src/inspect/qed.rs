@@ -79,3 +79,57 @@ fn backing_file(bytes: &mut impl Bytes, report: &mut Report<'_>, header: &[u8]) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::inspect::testing::{facts, image, patched, refused};
+    use crate::inspect::{Code, ImageFormat};
+
+    /// 1 MiB, with clusters of 4 KiB.
+    fn usual() -> Vec<u8> {
+        let words = [&b"QED\0"[..], &[0, 0x10], &[2], &[1]];
+        let image = image(3 * 4096, &[(40, &[0, 0x10]), (48, &[0, 0, 0x10])]);
+        words.iter().zip((0..).step_by(4)).fold(image, |image, (word, at)| patched(&image, &[(at, *word)]))
+    }
+
+    #[test]
+    fn the_usual_one_is_accepted() {
+        let found = facts(&usual());
+        assert_eq!((found.format(), found.virtual_size()), (ImageFormat::Qed, Some(1 << 20)));
+        assert_eq!((found.facts().cluster_size, found.facts().table_entries), (Some(4096), Some(1024)));
+        assert_eq!(refused(&usual()), []);
+        let open = patched(&usual(), &[(16, &[2])]);
+        assert!(facts(&open).facts().dirty);
+        assert_eq!(refused(&open), [], "qemu opens it, and checks it first if it may write");
+    }
+
+    #[test]
+    fn a_backing_file_is_named() {
+        let child = patched(&usual(), &[(16, &[5]), (56, &[64]), (60, &[8]), (64, b"/a\nb\0cd")]);
+        assert_eq!(refused(&child), [(Code::BackingFile, 56)]);
+        let found = facts(&child);
+        assert_eq!(found.facts().backing_file.as_ref().unwrap().as_bytes(), b"/a\nb");
+        assert_eq!(found.facts().backing_format.as_ref().unwrap().as_bytes(), b"raw");
+        let long = patched(&child, &[(60, &[0, 4])]);
+        assert_eq!(refused(&long), [(Code::Malformed, 60)]);
+    }
+
+    #[test]
+    fn what_qemu_refuses_is_refused() {
+        let cases: [(usize, &[u8], Code, u64); 9] = [
+            (4, &[1], Code::Malformed, 4),
+            (4, &[0, 8], Code::Malformed, 4),
+            (8, &[1], Code::Malformed, 8),
+            (8, &[32], Code::Malformed, 8),
+            (16, &[8], Code::UnknownFeatures, 16),
+            (41, &[0], Code::Malformed, 40),
+            (41, &[0x20], Code::Truncated, 40),
+            (48, &[1], Code::Malformed, 48),
+            (54, &[1], Code::Malformed, 48),
+        ];
+        for (at, bytes, code, offset) in cases {
+            let found = refused(&patched(&usual(), &[(at, bytes)]));
+            assert_eq!(found.first(), Some(&(code, offset)), "{at}: {bytes:?}");
+        }
+    }
+}

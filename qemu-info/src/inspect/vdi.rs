@@ -68,3 +68,66 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     report.inside("block map", map, end, 0x154);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::inspect::testing::{facts, image, patched, refused};
+    use crate::inspect::{Code, ImageFormat};
+
+    /// 3 MiB less a byte, none of it allocated.
+    fn usual() -> Vec<u8> {
+        let size = (3_u64 << 20) - 1;
+        image(
+            1024,
+            &[
+                (0x40, super::SIGNATURE),
+                (0x44, &[1, 0, 1, 0]),
+                (0x4c, &[1]),
+                (0x154, &[0, 2]),
+                (0x158, &[0, 4]),
+                (0x168, &[0, 2]),
+                (0x170, &size.to_le_bytes()),
+                (0x178, &[0, 0, 0x10]),
+                (0x180, &[3]),
+            ],
+        )
+    }
+
+    #[test]
+    fn the_usual_one_is_accepted() {
+        let found = facts(&usual());
+        assert_eq!(found.format(), ImageFormat::Vdi);
+        assert_eq!(found.virtual_size(), Some(3 << 20), "rounded up");
+        assert_eq!(found.facts().subformat.as_deref(), Some("dynamic"));
+        assert_eq!(found.facts().table_entries, Some(3));
+        assert_eq!(refused(&usual()), []);
+    }
+
+    #[test]
+    fn what_qemu_refuses_is_refused() {
+        let cases: [(usize, &[u8], Code, u64); 12] = [
+            (0x44, &[0], Code::Unsupported, 0x44),
+            (0x4c, &[3], Code::Unsupported, 0x4c),
+            (0x154, &[1], Code::Unsupported, 0x154),
+            (0x158, &[1], Code::Unsupported, 0x158),
+            (0x168, &[0, 0x10], Code::Unsupported, 0x168),
+            (0x178, &[0, 0, 0x20], Code::Unsupported, 0x178),
+            (0x180, &[2], Code::Malformed, 0x170),
+            (0x182, &[0, 0x20], Code::Unsupported, 0x180),
+            (0x170, &[0xff; 8], Code::Malformed, 0x170),
+            (0x1a8, &[1], Code::Unsupported, 0x1a8),
+            (0x1b8, &[1], Code::Unsupported, 0x1b8),
+            (0x155, &[4], Code::Truncated, 0x154),
+        ];
+        for (at, bytes, code, offset) in cases {
+            let found = refused(&patched(&usual(), &[(at, bytes)]));
+            assert_eq!(found.first(), Some(&(code, offset)), "{at:#x}");
+        }
+    }
+
+    #[test]
+    fn a_map_that_would_take_much_memory_is_refused() {
+        let bomb = patched(&usual(), &[(0x180, &[1, 0, 0x80, 0])]);
+        assert_eq!(refused(&bomb), [(Code::TableTooLarge, 0x180), (Code::Truncated, 0x154)]);
+    }
+}

@@ -114,9 +114,14 @@ fn overlaps((start, length): Part, (other, other_length): Part) -> bool {
     start < other.saturating_add(other_length) && other < start.saturating_add(length)
 }
 
-/// Whether the checksum, which stands at 4 and counts as zero, is right.
+/// Whether the checksum is right.
 fn checked(part: &[u8]) -> bool {
-    crc32c(part.iter().enumerate().map(|(index, byte)| if matches!(index, 4..8) { 0 } else { *byte })) == part.le32(4)
+    checksum(part) == part.le32(4)
+}
+
+/// The checksum of a part, in which it stands at 4 and counts as zero.
+fn checksum(part: &[u8]) -> u32 {
+    crc32c(part.iter().enumerate().map(|(index, byte)| if matches!(index, 4..8) { 0 } else { *byte }))
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ pub(super) const FOOTER: u64 = 512;
 const LARGEST_GEOMETRY: u64 = 65_535 * 16 * 255;
 /// 2,040 GiB.
 const SECTORS: u64 = 0xff00_0000;
-/// Who writes the exact size: qemu with `force_size`, Hyper-V, Disk2vhd, XenServer, XenConverter, Azure. Others, such
-/// as Virtual PC, mean what the geometry says.
-const EXACT: [&[u8]; 6] = [b"qem2", b"win ", b"d2v ", b"tap\0", b"CTXS", b"wa\0\0"];
+/// Whose size is what the geometry says: Virtual PC, and qemu without `force_size`. Up to 7.2, qemu took the geometry
+/// of everyone whom it did not know for it, Azure and VirtualBox among them.
+const ROUNDED: [&[u8]; 2] = [b"vpc ", b"qemu"];
 
 /// An image with a footer at its start.
 pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(), Stop> {
@@ -96,7 +96,7 @@ fn footer_says(footer: &[u8], at: u64, report: &mut Report<'_>) -> Result<u64, S
     report.facts.version = Some(footer.be32(12) >> 16);
     let [heads, track] = footer.take(58);
     let geometry = u64::from(footer.be16(56)) * u64::from(heads) * u64::from(track);
-    let exact = geometry == LARGEST_GEOMETRY || EXACT.contains(&&footer.take::<4>(28)[..]);
+    let exact = geometry == LARGEST_GEOMETRY || !ROUNDED.contains(&&footer.take::<4>(28)[..]);
     let (sectors, field) = if exact { (footer.be64(48) / limits::SECTOR, 48) } else { (geometry, 56) };
     if sectors > SECTORS {
         return Err(report.broken(
@@ -117,3 +117,6 @@ fn parent(report: &mut Report<'_>, header: &[u8], at: u64) {
     report.find(Code::BackingFile, at + 64, format!("it is the child of `{name}`"));
     report.facts.backing_file = Some(name);
 }
+
+#[cfg(test)]
+mod tests;

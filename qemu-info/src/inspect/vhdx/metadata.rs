@@ -15,7 +15,7 @@ const SECTOR: usize = 3;
 const PARENT: usize = 5;
 
 /// File parameters, virtual disk size, page 83 data, logical and physical sector size, parent locator.
-const ITEMS: [u128; 6] = [
+pub(super) const ITEMS: [u128; 6] = [
     0xcaa1_6737_fa36_4d43_b3b6_33f0_aa44_e76b,
     0x2fa5_4224_cd1b_4876_b211_5dbe_d83b_f4b8,
     0xbeca_12ab_b2e6_4523_93ef_c309_e000_c746,

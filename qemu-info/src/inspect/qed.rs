@@ -81,6 +81,7 @@ fn backing_file(bytes: &mut impl Bytes, report: &mut Report<'_>, header: &[u8]) 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::inspect::testing::{facts, image, patched, refused};
     use crate::inspect::{Code, ImageFormat};

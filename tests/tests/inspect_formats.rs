@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use base64::Engine as _;
 use qemu_info::inspect::{Code, Extent, ImageFormat, Inspection, Inspector, Policy, Verdict, inspect_file};
 use serde_json::Value;
 use tests::{bare, scratch};
@@ -264,9 +265,11 @@ fn formats_that_are_only_read() {
     let script = b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n";
     let cloop: [(usize, &[u8]); 6] =
         [(0, script), (129, &[1]), (135, &[2]), (143, &[160]), (151, &[200]), (159, &[240])];
-    let list = b"<plist></plist>";
-    let dmg: [(usize, &[u8]); 5] =
-        [(0, list), (512, b"koly"), (512 + 0xdf, &[0]), (512 + 0xe7, &[15]), (512 + 0x1f3, &[128])];
+    // One chunk of zeros: the newest qemu wants at least one.
+    let chunks = crafted(244, &[(0, b"mish"), (204 + 23, &[128])]);
+    let list = format!("<data>{}</data>", base64::prelude::BASE64_STANDARD.encode(chunks));
+    let length = u64::try_from(list.len()).unwrap().to_be_bytes();
+    let dmg: [(usize, &[u8]); 4] = [(0, list.as_bytes()), (512, b"koly"), (512 + 0xe0, &length), (512 + 0x1f3, &[128])];
     let directory = scratch();
     let images = [
         (ImageFormat::Bochs, crafted(1024, &bochs)),

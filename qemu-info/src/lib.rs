@@ -1,4 +1,4 @@
-//! Typed structs for what `qemu-img` prints.
+//! Typed structs for what `qemu-img` prints, and [inspection](inspect) of images without it.
 //!
 //! | command | type |
 //! |---|---|

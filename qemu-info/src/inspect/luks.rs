@@ -223,7 +223,7 @@ mod tests {
             (image().be32(slot + 40, 7), &[(Malformed, slot as u64)]),
             (image().be32(slot + 40, 4000), &[(Malformed, slot as u64), (Malformed, 544)]),
             (image().be32(slot + 40, 511), &[(Malformed, slot as u64)]),
-            (image().put(4040 * 512, b"conectix"), &[(NestedFormat, 104)]),
+            (image().put(4040 * 512, b"QFI\xfb"), &[(NestedFormat, 104)]),
             (image().put(4040 * 512 + 64, b"\x7f\x10\xda\xbe"), &[(NestedFormat, 104)]),
         ];
         for (index, (image, expected)) in cases.iter().enumerate() {

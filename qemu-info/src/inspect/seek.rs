@@ -146,21 +146,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_no_file_can_reach_there_is_nothing() {
-        // A file refuses such a seek.
-        let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
-        for size in [u64::MAX - 1, 1 << 63, 1 << 50] {
-            assert_eq!(Seekable::new(&file).at(size, 1).unwrap(), b"");
-        }
-        let mut large = Seekable::new(std::io::Cursor::new(vec![1; WINDOW + 1]));
-        assert_eq!(large.at(u64::MAX - 1, 1).unwrap(), b"");
-        assert_eq!(large.at(WINDOW as u64, 2).unwrap(), [1]);
-    }
-}

@@ -5,10 +5,11 @@ use std::fmt;
 
 use crate::image::Kind;
 use crate::os::units;
+use crate::redact::redact;
 use crate::{Error, Key, KeyVal, Location, Object, Secret, SecretId};
 
-/// One argument.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// One argument. Its `Debug` shows no password.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Arg {
     /// A literal argument.
     Text(OsString),
@@ -20,6 +21,15 @@ pub enum Arg {
 impl<T: Into<OsString>> From<T> for Arg {
     fn from(text: T) -> Self {
         Self::Text(text.into())
+    }
+}
+
+impl fmt::Debug for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.debug_tuple("Text").field(&redact(text)).finish(),
+            Self::Secret(id) => f.debug_tuple("Secret").field(id).finish(),
+        }
     }
 }
 
@@ -36,7 +46,9 @@ pub enum OutputKind {
 /// A qemu-img command, ready to be run: the arguments, the secrets that must exist before it runs, and what
 /// it reads and writes.
 ///
-/// It is printed as a shell would take it, with a placeholder for each secret.
+/// It is printed for people, quoted as for a shell, with a placeholder for each secret and `***` for a password that
+/// somebody wrote into a name: nothing of what is printed, `Debug` included, holds one. The exact arguments are those of
+/// [`args`](Self::args) and [`argv`](Self::argv).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Invocation {
@@ -135,7 +147,7 @@ impl Invocation {
         self.output = output;
     }
 
-    /// The arguments after the program's name, beginning with the subcommand.
+    /// The arguments after the program's name, beginning with the subcommand, exactly as they are.
     #[must_use]
     pub fn args(&self) -> &[Arg] {
         &self.args
@@ -175,7 +187,7 @@ impl Invocation {
         }
     }
 
-    /// The arguments with every slot filled by `fill`.
+    /// The arguments with every slot filled by `fill`, and otherwise exactly as they are: for a process, not for a log.
     #[must_use]
     pub fn argv(&self, mut fill: impl FnMut(&SecretId) -> OsString) -> Vec<OsString> {
         let spell = |arg: &Arg| match arg {
@@ -190,7 +202,7 @@ impl fmt::Display for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("qemu-img")?;
         for arg in self.argv(|id| format!("secret,id={id},file=<{id}>").into()) {
-            write!(f, " {}", shell_quote(&arg))?;
+            write!(f, " {}", shell_quote(&redact(&arg)))?;
         }
         Ok(())
     }
@@ -221,7 +233,7 @@ pub fn shell_quote(arg: &OsStr) -> String {
 
 fn ansi_c_quote(arg: &OsStr) -> String {
     let mut out = String::from("$'");
-    for unit in units(arg) {
+    for &unit in units(arg).iter() {
         match u8::try_from(u32::from(unit)) {
             Ok(b'\n') => out.push_str("\\n"),
             Ok(b'\t') => out.push_str("\\t"),

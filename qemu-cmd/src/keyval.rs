@@ -1,10 +1,13 @@
 //! `key=value,…` lists, in which a comma in a value is doubled.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 
 use serde_json::Value;
 
 use crate::os::{Unit, ascii, from_units, units};
+use crate::redact::redact;
 
 /// An ordered `key=value,…` list, as in `--image-opts`, `--object` and `-o`.
 ///
@@ -17,7 +20,7 @@ use crate::os::{Unit, ascii, from_units, units};
 /// assert_eq!(opts.render(), "driver=qcow2,file.filename=/a,,b");
 /// assert_eq!(KeyVal::parse("driver=qcow2,file.filename=/a,,b".as_ref()), opts);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct KeyVal(Vec<(String, OsString)>);
 
 impl KeyVal {
@@ -40,21 +43,24 @@ impl KeyVal {
     }
 
     /// Appends the pairs of another list, with `prefix` in front of their keys.
-    pub(crate) fn push_prefixed(&mut self, prefix: &str, other: &Self) {
-        self.0.extend(other.0.iter().map(|(key, value)| (format!("{prefix}{key}"), value.clone())));
+    pub(crate) fn push_prefixed(&mut self, prefix: &str, other: Self) {
+        self.0.extend(other.0.into_iter().map(|(key, value)| ([prefix, &key].concat(), value)));
     }
 
     /// Takes out the pairs whose keys start with `prefix`, and takes that off.
     pub(crate) fn take_prefixed(&mut self, prefix: &str) -> Self {
-        let (taken, rest) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key.starts_with(prefix));
-        self.0 = rest;
-        let taken: Vec<(String, OsString)> = taken;
-        let strip = |key: String| key.strip_prefix(prefix).map(str::to_owned).unwrap_or(key);
-        Self(taken.into_iter().map(|(key, value)| (strip(key), value)).collect())
+        let taken = self.0.extract_if(.., |(key, _)| key.starts_with(prefix));
+        let strip = |(mut key, value): (String, OsString)| {
+            key.drain(..prefix.len());
+            (key, value)
+        };
+        Self(taken.map(strip).collect())
     }
 
-    pub(crate) const fn len(&self) -> usize {
-        self.0.len()
+    /// The pairs whose keys start with `prefix`, without that.
+    pub(crate) fn below(&self, prefix: &str) -> Self {
+        let below = self.0.iter().filter_map(|(key, value)| Some((key.strip_prefix(prefix)?, value)));
+        Self(below.map(|(key, value)| (key.to_owned(), value.clone())).collect())
     }
 
     /// Whether there are no pairs.
@@ -63,9 +69,9 @@ impl KeyVal {
         self.0.is_empty()
     }
 
-    /// Removes every value of `key`.
-    pub(crate) fn remove(&mut self, key: &str) {
-        self.0.retain(|(other, _)| other != key);
+    /// Takes out every value of `key`. The last one counts.
+    pub(crate) fn take(&mut self, key: &str) -> Option<OsString> {
+        self.0.extract_if(.., |(other, _)| other == key).last().map(|(_, value)| value)
     }
 
     /// The value of `key`; the last one if it occurs more than once, as in qemu.
@@ -82,22 +88,21 @@ impl KeyVal {
     /// The list as one argument.
     #[must_use]
     pub fn render(&self) -> OsString {
-        let mut text = OsString::new();
-        for (index, pair) in self.render_each().enumerate() {
-            if index > 0 {
+        let mut text = OsString::with_capacity(self.0.iter().map(|(key, value)| key.len() + value.len() + 2).sum());
+        for pair in &self.0 {
+            if !text.is_empty() {
                 text.push(",");
             }
-            text.push(pair);
+            push_pair(&mut text, pair);
         }
         text
     }
 
     /// Each pair as one argument.
     pub(crate) fn render_each(&self) -> impl Iterator<Item = OsString> {
-        self.0.iter().map(|(key, value)| {
-            let mut text = OsString::from(key);
-            text.push("=");
-            text.push(double_commas(value));
+        self.0.iter().map(|pair| {
+            let mut text = OsString::with_capacity(pair.0.len() + pair.1.len() + 1);
+            push_pair(&mut text, pair);
             text
         })
     }
@@ -112,18 +117,36 @@ impl KeyVal {
     /// Reads a list whose first piece may be a bare value of the key `implied`, as the type is in `--object`.
     #[must_use]
     pub fn parse_implied(text: &OsStr, implied: Option<&str>) -> Self {
-        let text_of = |units: &[Unit]| from_units(units.to_vec()).to_string_lossy().into_owned();
-        let mut pairs = Vec::new();
-        for (index, piece) in split_pieces(&units(text)).into_iter().enumerate() {
+        let mut list = Self::new();
+        list.read(text, implied);
+        list
+    }
+
+    /// Appends the pairs of such a list.
+    pub(crate) fn read(&mut self, text: &OsStr, implied: Option<&str>) {
+        let text_of = |units: &[Unit]| {
+            from_units(units.to_vec()).into_string().unwrap_or_else(|text| text.to_string_lossy().into_owned())
+        };
+        let text = units(text);
+        let mut rest = &*text;
+        while !rest.is_empty() {
+            let (piece, after) = split_piece(rest);
+            rest = after;
             let mut halves = piece.splitn(2, |&unit| unit == ascii(b'='));
             let key = halves.next().unwrap_or_default();
-            pairs.push(match (halves.next(), implied) {
+            self.0.push(match (halves.next(), implied) {
                 (Some(value), _) => (text_of(key), from_units(value.to_vec())),
-                (None, Some(implied)) if index == 0 => (implied.to_owned(), from_units(piece)),
+                (None, Some(implied)) if self.is_empty() => (implied.to_owned(), from_units(piece.into_owned())),
                 (None, _) => (text_of(key), OsString::from("on")),
             });
         }
-        Self(pairs)
+    }
+}
+
+impl fmt::Debug for KeyVal {
+    /// The list as one argument, without passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyVal").field(&redact(&self.render())).finish()
     }
 }
 
@@ -160,36 +183,41 @@ impl KeyVal {
     }
 }
 
-fn double_commas(value: &OsStr) -> OsString {
-    let mut out = Vec::new();
-    for unit in units(value) {
-        if unit == ascii(b',') {
-            out.push(unit);
-        }
-        out.push(unit);
+/// `key=value`, with each comma of the value doubled.
+fn push_pair(text: &mut OsString, (key, value): &(String, OsString)) {
+    text.push(key);
+    text.push("=");
+    let comma = ascii(b',');
+    let units = units(value);
+    if !units.contains(&comma) {
+        return text.push(value);
     }
-    from_units(out)
+    let doubled = units.iter().flat_map(|&unit| std::iter::repeat_n(unit, if unit == comma { 2 } else { 1 }));
+    text.push(from_units(doubled.collect()));
 }
 
-/// Splits at single commas and undoubles the others.
-fn split_pieces(text: &[Unit]) -> Vec<Vec<Unit>> {
+/// What is before the first single comma, with the doubled ones undoubled, and what is after it.
+fn split_piece(text: &[Unit]) -> (Cow<'_, [Unit]>, &[Unit]) {
     let comma = ascii(b',');
-    let mut pieces = Vec::new();
-    let mut piece = Vec::new();
-    let mut units = text.iter().copied().peekable();
-    while let Some(unit) = units.next() {
-        if unit != comma {
-            piece.push(unit);
-        } else if units.next_if_eq(&comma).is_some() {
-            piece.push(comma);
+    let mut piece = Cow::Borrowed(&[][..]);
+    let mut rest = text;
+    loop {
+        let end = rest.iter().position(|&unit| unit == comma).unwrap_or(rest.len());
+        let (part, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        if piece.is_empty() {
+            piece = Cow::Borrowed(part);
         } else {
-            pieces.push(std::mem::take(&mut piece));
+            piece.to_mut().extend(part);
+        }
+        match after {
+            [_, second, after @ ..] if *second == comma => {
+                piece.to_mut().push(comma);
+                rest = after;
+            }
+            [_, after @ ..] => return (piece, after),
+            [] => return (piece, &[]),
         }
     }
-    if !piece.is_empty() {
-        pieces.push(piece);
-    }
-    pieces
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@
 //!   [`Dd`], [`Info`], [`Map`], [`Measure`], [`Rebase`], [`Resize`], [`Snapshot`]; any of them: [`Command`]
 //! * **what comes out**: [`Invocation`], made of [`Arg`]s
 //! * **a command line somebody wrote**: [`CommandLine`], what it [needs](Feature) and [means](Explained), what
-//!   is [risky](Finding) about it, and [`Command::parse`]
+//!   is [risky](LintRule) about it, and [`Command::parse`]
 
 #![forbid(unsafe_code)]
 
@@ -53,6 +53,7 @@ mod location;
 mod option_table;
 mod os;
 mod parse;
+mod redact;
 mod requires;
 mod rules;
 mod secret;
@@ -65,7 +66,7 @@ mod version;
 pub use cache::CacheMode;
 pub use command_line::{CommandLine, SecretObject, SecretValue};
 pub use encryption::{CipherAlg, CipherMode, HashAlg, IvgenAlg, Luks};
-pub use error::{Error, ParseError};
+pub use error::{Error, ParseError, ParseErrorKind};
 pub use explain::Explained;
 pub use format::{
     Compat, CompressionType, Format, LuksImage, NewImage, Parallels, Preallocation, Qcow, Qcow2, Qed, Raw,
@@ -74,7 +75,7 @@ pub use format::{
 pub use image::{Backing, Object, Source, SourceForm, Target};
 pub use invocation::{Arg, Invocation, OutputKind, shell_quote};
 pub use keyval::KeyVal;
-pub use lint::{Finding, Severity};
+pub use lint::{Context as LintContext, Finding, Rule as LintRule, Severity};
 pub use location::{
     BLKDEBUG_EVENTS, Blkdebug, Blkverify, FatType, Gluster, GlusterServer, HostKeyCheck, HostKeyHash, InjectError,
     Iscsi, IscsiHeaderDigest, IscsiTransport, Location, Nbd, NbdServer, Nfs, NullCo, OpenNode, PROTOCOLS, Rbd, RbdAuth,

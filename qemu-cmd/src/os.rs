@@ -1,5 +1,6 @@
 //! Arguments as sequences of units, so that any path survives: bytes on Unix, UTF-16 code units on Windows.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 #[cfg(unix)]
@@ -13,13 +14,13 @@ pub(crate) const fn ascii(c: u8) -> Unit {
 }
 
 #[cfg(unix)]
-pub(crate) fn units(text: &OsStr) -> Vec<Unit> {
-    std::os::unix::ffi::OsStrExt::as_bytes(text).to_vec()
+pub(crate) fn units(text: &OsStr) -> Cow<'_, [Unit]> {
+    std::os::unix::ffi::OsStrExt::as_bytes(text).into()
 }
 
 #[cfg(windows)]
-pub(crate) fn units(text: &OsStr) -> Vec<Unit> {
-    std::os::windows::ffi::OsStrExt::encode_wide(text).collect()
+pub(crate) fn units(text: &OsStr) -> Cow<'_, [Unit]> {
+    std::os::windows::ffi::OsStrExt::encode_wide(text).collect::<Vec<_>>().into()
 }
 
 #[cfg(unix)]

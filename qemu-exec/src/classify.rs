@@ -17,8 +17,9 @@ impl Outcome {
     }
 }
 
-fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limits) -> Error {
-    let text = Text::new(&outcome.stderr, invocation);
+pub(crate) fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limits) -> Error {
+    let said = invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
+    let text = Text::new(&said, invocation);
     let (exit, signal) = match outcome.end {
         End::Exited(code) => (Some(code), None),
         End::Signaled(signal) => (None, Some(signal)),
@@ -37,7 +38,7 @@ fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limits) -> Erro
     if let Some(path) = subject {
         error = error.path(path);
     }
-    error.about(invocation).ended(exit, signal).said(&outcome.stderr)
+    error.about(invocation).ended(exit, signal).said(&said)
 }
 
 /// Standard error by lines: as it is, and without the names of the images, which anybody may have chosen.
@@ -47,15 +48,14 @@ struct Text {
 }
 
 impl Text {
-    fn new(stderr: &[u8], invocation: &Invocation) -> Self {
-        let text = String::from_utf8_lossy(stderr);
-        let mut nameless = text.to_string();
+    fn new(text: &str, invocation: &Invocation) -> Self {
+        let mut nameless = text.to_owned();
         for path in images_by_length(invocation) {
             nameless = nameless.replace(&*path.to_string_lossy(), "IMAGE");
         }
         let lines =
             |text: &str| text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-        Self { lines: lines(&text), nameless: lines(&nameless) }
+        Self { lines: lines(text), nameless: lines(&nameless) }
     }
 
     fn is_empty(&self) -> bool {

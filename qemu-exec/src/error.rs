@@ -75,7 +75,8 @@ pub enum ErrorKind {
 
 /// Why a command did not do what was asked: the kind, the command, how it ended and what it said.
 ///
-/// It holds no secret.
+/// It holds no secret, and no password: where somebody wrote one into a name, `***` stands in the command and in what
+/// qemu-img said of it. [`Outcome`](crate::Outcome) has that as it was.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -128,8 +129,9 @@ impl Error {
         self
     }
 
-    pub(crate) fn said(mut self, stderr: &[u8]) -> Self {
-        self.0.stderr = String::from_utf8_lossy(stderr).trim_end().to_owned();
+    /// Takes what is [redacted](qemu_cmd::Invocation::redact).
+    pub(crate) fn said(mut self, stderr: &str) -> Self {
+        self.0.stderr = stderr.trim_end().to_owned();
         self
     }
 
@@ -146,7 +148,8 @@ impl Error {
         self.0.kind
     }
 
-    /// The command, quoted for a shell, with a placeholder for each secret; empty if none was built.
+    /// The command, quoted for a shell, with a placeholder for each secret and `***` for a password in a name; empty if
+    /// none was built.
     #[must_use]
     pub fn command(&self) -> &str {
         &self.0.command
@@ -170,7 +173,7 @@ impl Error {
         self.0.signal
     }
 
-    /// The end of what qemu-img said on standard error, at most 64 KiB. Names in it come from images.
+    /// The end of what qemu-img said on standard error, at most 64 KiB, without passwords. Names in it come from images.
     #[must_use]
     pub fn stderr(&self) -> &str {
         &self.0.stderr

@@ -33,7 +33,8 @@ impl Delivery {
 
 /// What the kernel is given: a program, its arguments and its environment.
 ///
-/// The environment is complete: nothing is inherited.
+/// The environment is complete: nothing is inherited. Everything is exact, so that it can be pasted, also what
+/// `Display` writes for a shell: a secret is in none of it, but a password that somebody wrote into a name is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Launch {

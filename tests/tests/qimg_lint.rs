@@ -76,3 +76,22 @@ fn a_script_is_read_line_by_line() {
     assert_eq!(json[0]["line"], 5);
     assert_eq!(lint(&["-"], "echo nothing here\n").status.code(), Some(0));
 }
+
+#[test]
+fn a_line_is_looked_at_where_it_is_to_run() {
+    let directory = tests::scratch();
+    let there = directory.path().join("there");
+    std::fs::write(&there, "").unwrap();
+    let line = ["--", "qemu-img", "convert", "-t", "none", "-f", "raw", "-m16", "a", there.to_str().unwrap()];
+    let output = lint(&line, "");
+    assert!(stdout(&output).starts_with("warning target-overwritten: "), "{output:?}");
+    assert_eq!(stdout(&lint(&["-"], &line[1..].join(" "))), "", "a script may run elsewhere");
+
+    let under = |env: &str| {
+        let limited = "ulimit -v 1048576 && exec env \"$0\" \"$@\"";
+        let program = env!("CARGO_BIN_EXE_qimg-under-test");
+        let output = Command::new("sh").args(["-c", limited, env, program, "lint"]).args(line).output().unwrap();
+        stdout(&output).lines().filter(|line| line.starts_with("warning address-space-tight: ")).count()
+    };
+    assert_eq!((under("MALLOC_ARENA_MAX=8"), under("MALLOC_ARENA_MAX=1")), (1, 0));
+}

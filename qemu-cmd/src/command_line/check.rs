@@ -1,20 +1,24 @@
 //! What qemu-img would always reject in a command line, or get silently wrong: first what the table says of every
 //! subcommand, then what it cannot say.
 
-use super::{CommandLine, rules, values};
-use crate::{Error, Location, ParseError, Subcommand};
+use super::{CommandLine, Given, rules, values};
+use crate::{Error, ParseError, ParseErrorKind, Subcommand};
 
-pub(super) fn check(line: &CommandLine, reads: &[Location], writes: &[Location]) -> Result<(), ParseError> {
-    if rules::asks_for_option_help(line) {
-        return Ok(());
+impl CommandLine {
+    /// Refuses what qemu-img would.
+    pub(crate) fn check(&self) -> Result<(), ParseError> {
+        if self.asks_for_help() || rules::asks_for_option_help(self) {
+            return Ok(());
+        }
+        check(self).map_err(|error| error.of(self.subcommand))
     }
+}
+
+fn check(line: &CommandLine) -> Result<(), ParseError> {
     check_operands(line)?;
     check_choices(line)?;
     check_pairs(line)?;
     rules::check(line)?;
-    if matches!(line.subcommand, Subcommand::Convert | Subcommand::Dd) {
-        rules::check_not_same(reads, writes)?;
-    }
     check_values(line)
 }
 
@@ -33,25 +37,33 @@ fn check_operands(line: &CommandLine) -> Result<(), ParseError> {
     if (min..=max).contains(&given) {
         return Ok(());
     }
-    Err(ParseError::Operands { subcommand: spec.name, needs: spec.needs, given })
+    let error = ParseErrorKind::Operands { subcommand: spec.name, needs: spec.needs, given };
+    // The first that is too many, if there are.
+    Err(line.at_operand(max, error))
 }
 
 fn check_choices(line: &CommandLine) -> Result<(), ParseError> {
     for choice in line.subcommand.spec().choices {
-        let given = line.given().filter(|given| choice.of.iter().any(|key| given.spec.is(key))).count();
+        let is_one = |given: &Given| choice.of.iter().any(|key| given.spec.is(key));
+        let given = line.given().filter(|given| is_one(given)).count();
         if given < choice.min || given > choice.max {
-            return Err(Error::Options(choice.reason).into());
+            return Err(line.at_given(is_one, Error::Options(choice.reason)));
         }
     }
     Ok(())
 }
 
 fn check_pairs(line: &CommandLine) -> Result<(), ParseError> {
+    let mut checked = None;
     for given in line.given() {
+        // Often many `-o` in a row.
+        if checked.replace(given.spec).is_some_and(|spec| std::ptr::eq(spec, given.spec)) {
+            continue;
+        }
         let excluded = given.spec.excludes.iter().find(|other| line.has(other.option));
         let missing = given.spec.needs.iter().find(|other| !line.has(other.option));
         if let Some(because) = excluded.or(missing) {
-            return Err(Error::Options(because.reason).into());
+            return Err(line.at_option(given.spec.key(), Error::Options(because.reason)));
         }
     }
     Ok(())
@@ -62,7 +74,7 @@ fn check_values(line: &CommandLine) -> Result<(), ParseError> {
         if let (Some(value), Some(text)) = (given.spec.value, &given.value)
             && let Some(reason) = values::wrong(value.kind, text)
         {
-            return Err(Error::Options(reason).into());
+            return Err(ParseError::value(given.spelled(), text, reason).or_at(Some(given.value_at)));
         }
     }
     Ok(())

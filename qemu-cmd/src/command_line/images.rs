@@ -1,6 +1,6 @@
 //! Which images a command line reads and writes.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 
 use super::CommandLine;
 use crate::{KeyVal, Location, Subcommand};
@@ -75,14 +75,13 @@ impl CommandLine {
             return None;
         }
         let name = self.backing_name()?;
-        Some(Location::from_plain_name(&name)).filter(|_| !name.is_empty())
+        Some(Location::from_plain_name(name)).filter(|_| !name.is_empty())
     }
 
     /// The name of a new image's backing file.
-    pub(super) fn backing_name(&self) -> Option<OsString> {
+    pub(super) fn backing_name(&self) -> Option<&OsStr> {
         let option = if self.subcommand == Subcommand::Create { "b" } else { "B" };
-        let given = self.value(option).map(OsStr::to_owned);
-        given.or_else(|| self.create_option("backing_file"))
+        self.value(option).or_else(|| self.create_options().get("backing_file"))
     }
 }
 
@@ -105,24 +104,22 @@ fn locations(name: &OsStr, image_opts: bool) -> Vec<Location> {
 }
 
 /// The keys of an operand that is a node, in either syntax.
-pub(super) fn node(operand: &OsStr, image_opts: bool) -> Option<KeyVal> {
+pub(crate) fn node(operand: &OsStr, image_opts: bool) -> Option<KeyVal> {
     if image_opts { Some(KeyVal::parse(operand)) } else { KeyVal::from_json(operand.to_str()?.strip_prefix("json:")?) }
 }
 
 /// The place that a node comes down to, under a format and what else lies over it.
 fn bottom(node: &KeyVal) -> Location {
-    let mut node = node.clone();
-    loop {
-        let inner = node.iter().filter_map(|(key, value)| Some((key.strip_prefix("file.")?, value)));
-        let inner = inner.fold(KeyVal::new(), |list, (key, value)| list.with(key, value));
-        if inner == KeyVal::new() {
-            break;
-        }
-        node = inner;
+    let mut prefix = String::new();
+    let is_below =
+        |prefix: &str| node.iter().any(|(key, _)| key.strip_prefix(prefix).is_some_and(|key| key.starts_with("file.")));
+    while is_below(&prefix) {
+        prefix.push_str("file.");
     }
-    match node.get("filename") {
-        Some(name) => file(node.get("driver"), name),
-        None => Location::from_node(node),
+    let get = |key: &str| node.get(&[&prefix, key].concat());
+    match get("filename") {
+        Some(name) => file(get("driver"), name),
+        None => Location::from_node(node.below(&prefix)),
     }
 }
 

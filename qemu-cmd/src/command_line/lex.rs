@@ -1,41 +1,39 @@
 //! Splits a command line as getopt_long(3) does.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 use super::{Given, Meaning, Piece};
 use crate::option_table::Spelling;
-use crate::os::{ascii, from_units, units};
-use crate::{OptionSpec, ParseError, QemuVersion, Subcommand};
+use crate::os::{from_units, split_once, units};
+use crate::{OptionSpec, ParseError, ParseErrorKind, QemuVersion, Subcommand};
 
 pub(super) fn pieces(subcommand: Subcommand, args: Vec<OsString>) -> Result<Vec<Piece>, ParseError> {
-    let mut pieces: Vec<Piece> = Vec::new();
-    let last = args.len().saturating_sub(1);
-    let mut args = args.into_iter().enumerate();
+    let mut pieces = Vec::with_capacity(args.len());
+    let last = args.len();
+    // The subcommand is argument 0.
+    let mut args = (1..).zip(args);
     let mut only_operands = false;
     while let Some((at, arg)) = args.next() {
-        let mut piece = Piece { args: vec![arg.clone().into()], meaning: Meaning::Operand(arg.clone()) };
         let dash = |text: &str| arg.as_encoded_bytes().starts_with(text.as_bytes());
         let is_operand = || {
             only_operands
-                || arg == "-"
                 || !dash("-")
+                || arg == "-"
                 || (subcommand == Subcommand::Resize && is_size_to_take_away(&arg, at == last, &pieces))
         };
-        if is_operand() {
-            pieces.push(piece);
-            continue;
-        }
-        if arg == "--" {
-            only_operands = true;
-            piece.meaning = Meaning::Terminator;
-            pieces.push(piece);
-            continue;
-        }
         let mut reader = Reader { subcommand, at, next: || args.next().map(|(_, value)| value) };
-        let (meaning, separate) = if dash("--") { reader.long(&arg)? } else { reader.letters(&arg)? };
-        piece.meaning = meaning;
-        piece.args.extend(separate.map(Into::into));
-        pieces.push(piece);
+        let (meaning, separate) = if is_operand() {
+            (Meaning::Operand(arg.clone()), None)
+        } else if arg == "--" {
+            only_operands = true;
+            (Meaning::Terminator, None)
+        } else {
+            let read = if dash("--") { reader.long(&arg) } else { reader.letters(&arg) };
+            read.map_err(|error| error.or_at(Some(at)))?
+        };
+        let args = std::iter::once(arg).chain(separate).map(Into::into).collect();
+        pieces.push(Piece { at, args, meaning });
     }
     Ok(pieces)
 }
@@ -63,49 +61,50 @@ type Candidate = (&'static OptionSpec, &'static Spelling);
 
 impl<F: FnMut() -> Option<OsString>> Reader<F> {
     fn long(&mut self, arg: &OsStr) -> Result<Read, ParseError> {
-        let all = units(arg);
-        let text = all.get(2..).unwrap_or_default();
-        let mut halves = text.splitn(2, |&unit| unit == ascii(b'='));
-        let text = from_units(halves.next().unwrap_or_default().to_vec()).to_string_lossy().into_owned();
-        let attached = halves.next().map(|value| from_units(value.to_vec()));
-        let option = format!("--{text}");
-        if !text.is_empty() && "help".starts_with(&text) && self.candidates(&text).is_empty() {
+        let (name, attached) = match split_once(arg, b'=') {
+            Some((name, value)) => (Cow::Owned(name), Some(value)),
+            None => (Cow::Borrowed(arg), None),
+        };
+        let option = name.to_string_lossy();
+        let text = option.strip_prefix("--").unwrap_or_default();
+        if !text.is_empty() && "help".starts_with(text) && self.candidates(text).next().is_none() {
             return Ok((Meaning::Help, None));
         }
-        let (spec, name) = self.find_long(&text)?;
-        let (value, separate) = match (spec.value, attached) {
-            (None, Some(_)) => return Err(ParseError::UnexpectedValue { option, at: self.at }),
-            (None, None) => (None, None),
-            (Some(_), Some(value)) => (Some(value), None),
+        let (spec, name) = self.find_long(text)?;
+        let given = |value, value_at| Given { spec, name: Some(name), value, value_at };
+        let (given, separate) = match (spec.value, attached) {
+            (None, Some(_)) => return Err(ParseErrorKind::UnexpectedValue { option: option.into_owned() }.into()),
+            (None, None) => (given(None, self.at), None),
+            (Some(_), Some(value)) => (given(Some(value), self.at), None),
             (Some(_), None) => {
-                let value = (self.next)().ok_or(ParseError::MissingValue { option, at: self.at })?;
-                (Some(value.clone()), Some(value))
+                let missing = || ParseErrorKind::MissingValue { option: option.into_owned() };
+                let value = (self.next)().ok_or_else(missing)?;
+                (given(Some(value.clone()), self.at + 1), Some(value))
             }
         };
-        Ok((Meaning::Options(vec![Given { spec, name: Some(name), value }]), separate))
+        Ok((Meaning::Options(vec![given]), separate))
     }
 
-    fn candidates(&self, text: &str) -> Vec<Candidate> {
+    fn candidates<'a>(&self, text: &'a str) -> impl Iterator<Item = Candidate> + use<'a, F> {
         let options = self.subcommand.options().iter();
         options
             .flat_map(|spec| spec.long_names().map(move |name| (spec, name)))
-            .filter(|(_, name)| name.text.starts_with(text))
-            .collect()
+            .filter(move |(_, name)| name.text.starts_with(text))
     }
 
     fn find_long(&self, text: &str) -> Result<Candidate, ParseError> {
-        let candidates = self.candidates(text);
-        if let Some(exact) = candidates.iter().find(|(_, name)| name.text == text) {
-            return Ok(*exact);
+        if let Some(exact) = self.candidates(text).find(|(_, name)| name.text == text) {
+            return Ok(exact);
         }
+        let candidates: Vec<Candidate> = self.candidates(text).collect();
         let found = if text.is_empty() { None } else { unambiguous(&candidates) };
+        let option = || format!("--{text}");
         found.ok_or_else(|| match candidates.as_slice() {
-            [] => self.unknown(format!("--{text}")),
-            _ => ParseError::AmbiguousOption {
-                option: format!("--{text}"),
-                candidates: candidates.iter().map(|(_, name)| name.spelled()).collect(),
-                at: self.at,
-            },
+            [] => unknown(option()),
+            _ => {
+                let candidates = candidates.iter().map(|(_, name)| name.spelled()).collect();
+                ParseErrorKind::AmbiguousOption { option: option(), candidates }.into()
+            }
         })
     }
 
@@ -120,18 +119,19 @@ impl<F: FnMut() -> Option<OsString>> Reader<F> {
             if letter == 'h' {
                 return Ok((Meaning::Help, None));
             }
-            let option = format!("-{letter}");
-            let (spec, name) = self.find_letter(letter).ok_or_else(|| self.unknown(option.clone()))?;
+            let (spec, name) = self.find_letter(letter).ok_or_else(|| unknown(format!("-{letter}")))?;
+            let given = |value, value_at| Given { spec, name, value, value_at };
             if spec.value.is_none() {
-                options.push(Given { spec, name, value: None });
+                options.push(given(None, self.at));
                 continue;
             }
             if !tail.is_empty() {
-                options.push(Given { spec, name, value: Some(from_units(tail.to_vec())) });
+                options.push(given(Some(from_units(tail.to_vec())), self.at));
                 break;
             }
-            let value = (self.next)().ok_or(ParseError::MissingValue { option, at: self.at })?;
-            options.push(Given { spec, name, value: Some(value.clone()) });
+            let missing = || ParseErrorKind::MissingValue { option: format!("-{letter}") };
+            let value = (self.next)().ok_or_else(missing)?;
+            options.push(given(Some(value.clone()), self.at + 1));
             return Ok((Meaning::Options(options), Some(value)));
         }
         Ok((Meaning::Options(options), None))
@@ -143,10 +143,10 @@ impl<F: FnMut() -> Option<OsString>> Reader<F> {
             Some((spec, name))
         })
     }
+}
 
-    fn unknown(&self, option: String) -> ParseError {
-        ParseError::UnknownOption { subcommand: self.subcommand.as_str(), option, at: self.at }
-    }
+fn unknown(option: String) -> ParseError {
+    ParseErrorKind::UnknownOption { option }.into()
 }
 
 /// The option that a prefix stands for. Names have been added over time, so what has become ambiguous is

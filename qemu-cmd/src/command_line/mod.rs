@@ -4,16 +4,19 @@ mod check;
 mod images;
 mod lex;
 mod object;
+mod place;
 mod rules;
 mod values;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 
+pub(crate) use images::node;
 pub use object::{SecretObject, SecretValue};
 
 use crate::invocation::OutputKind;
 use crate::option_table::Spelling;
-use crate::{Arg, CacheMode, Invocation, KeyVal, OptionSpec, ParseError, Secret, SecretId, Subcommand};
+use crate::{Arg, CacheMode, Invocation, KeyVal, OptionSpec, ParseError, ParseErrorKind, Secret, SecretId, Subcommand};
 
 /// A command line in qemu-img's own syntax.
 ///
@@ -33,10 +36,11 @@ use crate::{Arg, CacheMode, Invocation, KeyVal, OptionSpec, ParseError, Secret, 
 /// );
 /// # Ok::<(), qemu_cmd::ParseError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CommandLine {
     pub(crate) subcommand: Subcommand,
     pub(crate) pieces: Vec<Piece>,
+    create_options: KeyVal,
     objects: Vec<SecretObject>,
     target_cache: Option<CacheMode>,
 }
@@ -44,6 +48,8 @@ pub struct CommandLine {
 /// Arguments that belong together.
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
+    /// The place of the first in the list as it was written, where 0 is the subcommand.
+    pub(crate) at: usize,
     pub(crate) args: Vec<Arg>,
     pub(crate) meaning: Meaning,
 }
@@ -65,6 +71,23 @@ pub(crate) struct Given {
     pub(crate) name: Option<&'static Spelling>,
     /// A secret's is taken out.
     pub(crate) value: Option<OsString>,
+    /// The place of the argument that holds the value, or else the option.
+    pub(crate) value_at: usize,
+}
+
+impl Given {
+    /// The option with its dashes, its name not cut short.
+    pub(crate) fn spelled(&self) -> String {
+        self.name.map_or_else(|| self.spec.spelled(), Spelling::spelled)
+    }
+}
+
+impl fmt::Debug for CommandLine {
+    /// The subcommand and the arguments, without passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args = self.pieces.iter().flat_map(|piece| &piece.args);
+        f.debug_list().entry(&self.subcommand).entries(args).finish()
+    }
 }
 
 impl CommandLine {
@@ -74,11 +97,19 @@ impl CommandLine {
     /// What is not a command line of that subcommand in any supported version.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, ParseError> {
         let mut args = args.into_iter();
-        let name = args.next().ok_or(ParseError::NoSubcommand)?;
-        let subcommand = Subcommand::from_name(&name)
-            .ok_or_else(|| ParseError::UnknownSubcommand { name: name.to_string_lossy().into_owned() })?;
-        let pieces = lex::pieces(subcommand, args.collect())?;
-        let mut line = Self { subcommand, pieces, objects: Vec::new(), target_cache: None };
+        let name = args.next().ok_or(ParseErrorKind::NoSubcommand)?;
+        let subcommand = Subcommand::from_name(&name).ok_or_else(|| {
+            let name = name.to_string_lossy().into_owned();
+            ParseError::from(ParseErrorKind::UnknownSubcommand { name }).or_at(Some(0))
+        })?;
+        Self::read(subcommand, args.collect()).map_err(|error| error.of(subcommand))
+    }
+
+    fn read(subcommand: Subcommand, args: Vec<OsString>) -> Result<Self, ParseError> {
+        let pieces = lex::pieces(subcommand, args)?;
+        let (create_options, objects) = (KeyVal::new(), Vec::new());
+        let mut line = Self { subcommand, pieces, create_options, objects, target_cache: None };
+        line.create_options = line.read_create_options();
         line.take_secrets()?;
         Ok(line)
     }
@@ -130,38 +161,29 @@ impl CommandLine {
     /// The option's last value.
     #[must_use]
     pub fn value(&self, option: &str) -> Option<&OsStr> {
-        self.values(option).last()
+        self.values(option).next_back()
     }
 
     /// The option's values in order.
-    pub fn values(&self, option: &str) -> impl Iterator<Item = &OsStr> {
+    pub fn values(&self, option: &str) -> impl DoubleEndedIterator<Item = &OsStr> {
         self.given().filter(move |given| given.spec.is(option)).filter_map(|given| given.value.as_deref())
     }
 
     /// The create options (`-o`), all together.
     #[must_use]
-    pub fn create_options(&self) -> KeyVal {
+    pub const fn create_options(&self) -> &KeyVal {
+        &self.create_options
+    }
+
+    fn read_create_options(&self) -> KeyVal {
         if self.subcommand == Subcommand::Bench {
             // There it is an offset.
             return KeyVal::new();
         }
-        let mut text = OsString::new();
-        for value in self.values("o") {
-            if !text.is_empty() {
-                text.push(",");
-            }
-            text.push(value);
-        }
-        KeyVal::parse(&text)
-    }
-
-    /// The value of a create option. Lists that do not have its name in them are not taken apart.
-    pub(crate) fn create_option(&self, key: &str) -> Option<OsString> {
-        let mentions = |list: &OsStr| list.as_encoded_bytes().windows(key.len()).any(|part| part == key.as_bytes());
-        if !self.values("o").any(mentions) {
-            return None;
-        }
-        self.create_options().get(key).map(OsStr::to_owned)
+        // qemu-img joins the lists and refuses those that would run into each other.
+        let mut list = KeyVal::new();
+        self.values("o").for_each(|value| list.read(value, None));
+        list
     }
 
     /// An operand of `dd`, such as that of `if=`; the last one if it is repeated.
@@ -200,12 +222,9 @@ impl CommandLine {
     /// The arguments as written, and the secrets that were taken out of them.
     ///
     /// # Errors
-    /// What qemu-img would always reject or get silently wrong: [`ParseError::Refused`].
+    /// What qemu-img would always reject or get silently wrong: [`ParseErrorKind::Refused`] and the like.
     pub fn invocation(&self) -> Result<Invocation, ParseError> {
-        let (reads, writes) = (self.reads(), self.writes());
-        if !self.asks_for_help() {
-            check::check(self, &reads, &writes)?;
-        }
+        self.check()?;
         let mut args: Vec<Arg> = vec![self.subcommand.as_str().into()];
         if let Some(mode) = self.target_cache {
             args.extend(["-t".into(), mode.as_str().into()]);
@@ -217,8 +236,8 @@ impl CommandLine {
                 out.deliver(object.id.clone(), secret.clone());
             }
         }
-        reads.into_iter().for_each(|source| out.reads_from(source));
-        writes.into_iter().for_each(|target| out.writes_to(target));
+        self.reads().into_iter().for_each(|source| out.reads_from(source));
+        self.writes().into_iter().for_each(|target| out.writes_to(target));
         if self.value("output").is_some_and(|kind| kind == "json") {
             out.prints(OutputKind::Json);
         }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{CommandLine, Given, Meaning};
-use crate::{Arg, KeyVal, ParseError, Secret, SecretId};
+use crate::{Arg, KeyVal, ParseError, ParseErrorKind, Secret, SecretId};
 
 /// A `secret` object of a command line.
 #[derive(Clone, Debug)]
@@ -47,22 +47,20 @@ impl CommandLine {
     pub(super) fn take_secrets(&mut self) -> Result<(), ParseError> {
         let mut found = Vec::new();
         let mut master_keys = Vec::new();
-        let mut at = 1;
         for (piece, taken) in self.pieces.iter().enumerate() {
             if let Meaning::Options(options) = &taken.meaning
-                && let [Given { spec, value: Some(text), .. }] = options.as_slice()
+                && let [Given { spec, value: Some(text), value_at, .. }] = options.as_slice()
                 && spec.is("object")
-                && let Some(object) = Object::parse(text).map_err(|reason| ParseError::Object { at, reason })?
+                && let Some(object) = Object::parse(text).map_err(|reason| malformed(*value_at, reason))?
             {
                 master_keys.extend(object.keyid.clone());
-                found.push((piece, at, object));
+                found.push((piece, *value_at, object));
             }
-            at += taken.args.len();
         }
         for (piece, at, object) in found {
-            let fail = |reason: String| ParseError::Object { at, reason };
-            let id = SecretId::new(object.id.clone()).map_err(|error| fail(error.to_string()))?;
+            let fail = |reason| malformed(at, reason);
             let is_master_key = master_keys.contains(&object.id);
+            let id = SecretId::new(object.id).map_err(|error| fail(error.to_string()))?;
             let value = match (object.data, object.file, &object.keyid) {
                 (Some(_), Some(_), _) => return Err(fail("`data` and `file` exclude each other".to_owned())),
                 (None, None, _) => return Err(fail(format!("secret `{id}` has neither `data` nor `file`"))),
@@ -71,7 +69,7 @@ impl CommandLine {
                 (Some(data), None, None) => {
                     let bytes = decode(data, object.base64).map_err(fail)?;
                     let secret = if is_master_key { Ok(Secret::key_material(bytes)) } else { Secret::new(bytes) };
-                    SecretValue::Data(secret?)
+                    SecretValue::Data(secret.map_err(|error| ParseError::from(error).or_at(Some(at)))?)
                 }
             };
             if matches!(value, SecretValue::Data(_))
@@ -86,6 +84,10 @@ impl CommandLine {
         }
         Ok(())
     }
+}
+
+fn malformed(at: usize, reason: String) -> ParseError {
+    ParseError::from(ParseErrorKind::Object { reason }).or_at(Some(at))
 }
 
 fn decode(data: OsString, base64: bool) -> Result<Vec<u8>, String> {
@@ -110,18 +112,19 @@ struct Object {
 impl Object {
     /// `None` if the object is not a secret. The reason of a failure never quotes the text.
     fn parse(text: &OsStr) -> Result<Option<Self>, String> {
-        let properties = KeyVal::parse_object(text).ok_or_else(|| "not a JSON object".to_owned())?;
-        let get = |key: &str| properties.get(key).map(OsStr::to_owned);
-        let text_of = |key: &str| get(key).map(|value| value.to_string_lossy().into_owned());
-        if text_of("qom-type").as_deref() != Some("secret") {
+        let mut properties = KeyVal::parse_object(text).ok_or_else(|| "not a JSON object".to_owned())?;
+        if properties.get("qom-type").is_none_or(|kind| kind != "secret") {
             return Ok(None);
         }
+        let base64 = properties.get("format").is_some_and(|format| format == "base64");
+        let mut take = |key: &str| properties.take(key);
+        let lossy = |text: OsString| text.to_string_lossy().into_owned();
         Ok(Some(Self {
-            id: text_of("id").ok_or_else(|| "a secret needs an `id`".to_owned())?,
-            data: get("data"),
-            file: get("file").map(PathBuf::from),
-            base64: text_of("format").as_deref() == Some("base64"),
-            keyid: text_of("keyid"),
+            id: take("id").map(lossy).ok_or_else(|| "a secret needs an `id`".to_owned())?,
+            data: take("data"),
+            file: take("file").map(PathBuf::from),
+            base64,
+            keyid: take("keyid").map(lossy),
         }))
     }
 }

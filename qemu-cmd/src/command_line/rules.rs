@@ -6,9 +6,9 @@ use super::images::node;
 use super::values::{is_size, name_and_value, whole_number, wrong};
 use super::{CommandLine, KeyVal};
 use crate::option_table::ValueKind;
-use crate::{ByteSize, Error, Location, Subcommand, rules};
+use crate::{ByteSize, Error, Location, ParseError, Subcommand, rules};
 
-type Checked = Result<(), Error>;
+type Checked = Result<(), ParseError>;
 
 /// The formats that have no backing files.
 const NO_BACKING: &[&str] = &["raw", "luks", "vdi", "vhdx", "vpc", "parallels"];
@@ -30,7 +30,8 @@ pub(super) fn check(line: &CommandLine) -> Checked {
         Subcommand::Resize => check_resize(line),
         _ => Ok(()),
     }?;
-    check_sharing(line)
+    check_sharing(line)?;
+    check_not_same(line)
 }
 
 /// `-o help` lists options instead of doing anything.
@@ -40,7 +41,7 @@ pub(super) fn asks_for_option_help(line: &CommandLine) -> bool {
         Subcommand::Amend => line.has("f") || line.operands().count() == 1,
         _ => false,
     };
-    takes_it && ["help", "?"].iter().any(|word| line.create_option(word).is_some())
+    takes_it && line.create_options().iter().any(|(key, _)| matches!(key, "help" | "?"))
 }
 
 /// Whether `--remove-all` is the only action, which then takes no bitmap.
@@ -70,28 +71,38 @@ fn check_sharing(line: &CommandLine) -> Checked {
             .get("force-share")
             .is_some_and(|value| ["off", "no", "n", "false"].iter().any(|off| *off == value))
     };
-    let images = match line.subcommand {
-        Subcommand::Dd => line.dd_operand("if").into_iter().collect(),
-        Subcommand::Convert => line.operands().rev().skip(1).map(OsStr::to_owned).collect(),
-        _ => line.operands().map(OsStr::to_owned).collect::<Vec<_>>(),
-    };
-    if images.iter().any(|node| refuses(node)) {
-        return Err(Error::Options("-U and force-share=off in a node contradict each other: drop one of the two"));
+    let reason = Error::Options("-U and force-share=off in a node contradict each other: drop one of the two");
+    if line.subcommand == Subcommand::Dd {
+        return match line.dd_operand("if") {
+            Some(node) if refuses(&node) => Err(line.at_dd_operand("if", reason)),
+            _ => Ok(()),
+        };
     }
-    Ok(())
+    let targets = usize::from(line.subcommand == Subcommand::Convert);
+    let sources = line.operands().count().saturating_sub(targets);
+    match line.operands().take(sources).position(refuses) {
+        Some(index) => Err(line.at_operand(index, ParseError::from(reason).of_key("force-share"))),
+        None => Ok(()),
+    }
 }
 
 fn check_amend(line: &CommandLine) -> Checked {
     match format_among(line, "f", NOT_AMENDED) {
-        Some(_) => Err(Error::Options("the options of this format cannot be changed: only those of qcow2 and luks")),
+        Some(_) => {
+            let reason = "the options of this format cannot be changed: only those of qcow2 and luks";
+            Err(line.at_value("f", Error::Options(reason)))
+        }
         None => Ok(()),
     }
 }
 
 fn check_bench(line: &CommandLine) -> Checked {
-    let int_max = ByteSize::bytes(0x7fff_ffff);
-    if ["s", "S"].iter().filter_map(|option| line.value(option)).filter_map(size).any(|size| size > int_max) {
-        return Err(Error::Options("a request, and a step, has at most 2147483647 bytes"));
+    let is_too_large = |value: &OsStr| size(value).is_some_and(|size| size > ByteSize::bytes(0x7fff_ffff));
+    for option in ["s", "S"] {
+        if let Some(value) = line.values(option).find(|value| is_too_large(value)) {
+            let reason = "a request, and a step, has at most 2147483647 bytes";
+            return Err(line.at_value(option, ParseError::value(format!("-{option}"), value, reason)));
+        }
     }
     let depth = line.value("d").map_or(Some(64), whole_number);
     let interval = line.value("flush-interval").and_then(whole_number);
@@ -99,9 +110,8 @@ fn check_bench(line: &CommandLine) -> Checked {
         && interval > 0
         && interval < depth
     {
-        return Err(Error::Options(
-            "the flush interval must not be smaller than the depth, which is 64 unless -d is given",
-        ));
+        let reason = "the flush interval must not be smaller than the depth, which is 64 unless -d is given";
+        return Err(line.at_value("flush-interval", Error::Options(reason)));
     }
     Ok(())
 }
@@ -111,10 +121,11 @@ fn check_bitmap(line: &CommandLine) -> Checked {
         && granularity > ByteSize::bytes(0)
     {
         let (min, max) = (ByteSize::bytes(512), ByteSize::gib(2));
-        rules::check_power_of_two("bitmap granularity", granularity, min, max)?;
+        rules::check_power_of_two("bitmap granularity", granularity, min, max)
+            .map_err(|error| line.at_value("g", error))?;
     }
     match line.operands().nth(1) {
-        Some(name) if name.is_empty() => Err(Error::BitmapName { name: String::new() }),
+        Some(name) if name.is_empty() => Err(line.at_operand(1, Error::BitmapName { name: String::new() })),
         _ => Ok(()),
     }
 }
@@ -123,43 +134,65 @@ fn check_convert(line: &CommandLine) -> Checked {
     let has_backing = line.backing_name().is_some();
     if line.operands().count() > 2 {
         if line.has("l") {
-            return Err(Error::Options("-l needs a single source: an image made of several has no snapshots"));
+            return Err(line.at_option(
+                "l",
+                Error::Options("-l needs a single source: an image made of several has no snapshots"),
+            ));
         }
         if line.has("bitmaps") {
-            return Err(Error::Options("--bitmaps needs a single source: bitmaps of several cannot be joined"));
+            return Err(line.at_option(
+                "bitmaps",
+                Error::Options("--bitmaps needs a single source: bitmaps of several cannot be joined"),
+            ));
         }
         if has_backing {
-            return Err(Error::Options("-B needs a single source: an image made of several has no backing file"));
+            return Err(at_backing(
+                line,
+                Error::Options("-B needs a single source: an image made of several has no backing file"),
+            ));
         }
     }
     if line.has("F") && !has_backing && !line.has("n") {
-        return Err(Error::Options("-F needs -B: there is no backing file that has this format"));
+        return Err(line.at_option("F", Error::Options("-F needs -B: there is no backing file that has this format")));
     }
     if has_backing && !line.has("n") {
         let default = Some("raw").filter(|_| !line.has("O"));
         if let Some(format) = format_among(line, "O", NO_BACKING).or(default) {
-            return Err(Error::BackingUnsupported { format });
+            return Err(at_backing(line, Error::BackingUnsupported { format }));
         }
     }
     if let Some(coroutines) = line.value("m").and_then(OsStr::to_str).and_then(|text| text.parse().ok()) {
-        rules::check_coroutines(coroutines)?;
+        rules::check_coroutines(coroutines).map_err(|error| line.at_value("m", error))?;
     }
     if let Some(size) = line.value("S").and_then(size) {
-        rules::check_sparse_size(size)?;
+        rules::check_sparse_size(size).map_err(|error| line.at_value("S", error))?;
     }
-    if line.has("c") { check_compression(line, &line.create_options()) } else { Ok(()) }
+    if line.has("c") { check_compression(line).map_err(|error| line.at_option("c", error)) } else { Ok(()) }
 }
 
 /// 5.2 overwrites a raw image while it reads it; later ones fail to lock it. dd has no lock at all.
-pub(super) fn check_not_same(reads: &[Location], writes: &[Location]) -> Checked {
-    let is_written = |source: &&Location| writes.iter().any(|target| source.is_same(target));
-    match reads.iter().find(is_written).and_then(Location::path) {
-        Some(path) => Err(Error::SameFile { name: path.to_string_lossy().into_owned() }),
-        None => Ok(()),
+fn check_not_same(line: &CommandLine) -> Checked {
+    if !matches!(line.subcommand, Subcommand::Convert | Subcommand::Dd) {
+        return Ok(());
     }
+    let (reads, writes) = (line.reads(), line.writes());
+    let is_written = |source: &&Location| writes.iter().any(|target| source.is_same(target));
+    let Some(path) = reads.iter().find(is_written).and_then(Location::path) else { return Ok(()) };
+    let error = Error::SameFile { name: path.to_string_lossy().into_owned() };
+    Err(match line.subcommand {
+        Subcommand::Dd => line.at_dd_operand("of", error),
+        _ => line.at_operand(line.operands().count() - 1, error),
+    })
 }
 
-fn check_compression(line: &CommandLine, options: &KeyVal) -> Checked {
+/// The error, about the backing file of a new image.
+fn at_backing(line: &CommandLine, error: impl Into<ParseError>) -> ParseError {
+    let option = if line.subcommand == Subcommand::Create { "b" } else { "B" };
+    if line.has(option) { line.at_value(option, error) } else { line.at_create_option("backing_file", error) }
+}
+
+fn check_compression(line: &CommandLine) -> Result<(), Error> {
+    let options = line.create_options();
     let node = line.operands().next_back().and_then(|target| node(target, line.has("target-image-opts")));
     let node = node.unwrap_or_default();
     let given = |list: &KeyVal, key: &str| list.get(key).map(|value| value.to_string_lossy().into_owned());
@@ -180,59 +213,65 @@ fn check_compression(line: &CommandLine, options: &KeyVal) -> Checked {
 }
 
 fn check_create(line: &CommandLine) -> Checked {
-    let options = line.create_options();
-    let backing = line.backing_name();
+    let (options, backing) = (line.create_options(), line.backing_name());
     if line.has("F") && backing.is_none() {
-        return Err(Error::Options("-F needs -b: there is no backing file that has this format"));
+        return Err(line.at_option("F", Error::Options("-F needs -b: there is no backing file that has this format")));
     }
-    if let Some(backing) = &backing {
+    if let Some(backing) = backing {
         if backing.is_empty() {
-            return Err(Error::Options("-b needs a name: leave it out for an image without a backing file"));
+            let reason = "leave it out for an image without a backing file";
+            return Err(at_backing(line, ParseError::value("-b", backing, reason)));
         }
         if line.operands().next() == Some(backing) {
-            return Err(Error::SameFile { name: backing.to_string_lossy().into_owned() });
+            return Err(at_backing(line, Error::SameFile { name: backing.to_string_lossy().into_owned() }));
         }
         let default = Some("raw").filter(|_| !line.has("f"));
         if let Some(format) = format_among(line, "f", NO_BACKING).or(default) {
-            return Err(Error::BackingUnsupported { format });
+            return Err(at_backing(line, Error::BackingUnsupported { format }));
         }
     }
     let operand = line.operands().nth(1);
     if operand.is_some() && options.get("size").is_some() {
-        return Err(Error::Options("the size is given twice: as an operand and as -o size="));
+        let reason = "the size is given twice: as an operand and as -o size=";
+        return Err(line.at_operand(1, Error::Options(reason)));
     }
     let Some(given) = operand.or(options.get("size")) else {
         let is_header = options.get("detached-header").is_some_and(|value| value != "off");
         let has_size = is_header || (backing.is_some() && !line.has("u"));
-        return if has_size { Ok(()) } else { Err(Error::SizeMissing) };
+        return if has_size { Ok(()) } else { Err(Error::SizeMissing.into()) };
     };
-    if let Some(reason) = wrong(ValueKind::Size, given) {
-        return Err(Error::Options(reason));
-    }
-    match size(given) {
+    let wrong = wrong(ValueKind::Size, given).map(|reason| ParseError::value("size", given, reason));
+    let sectors = match size(given) {
         Some(size) if line.value("f").is_some_and(|format| format == "qcow2") => rules::check_sectors(size),
         _ => Ok(()),
+    };
+    match wrong.map_or(sectors.map_err(ParseError::from), Err) {
+        Err(error) if operand.is_some() => Err(line.at_operand(1, error)),
+        Err(error) => Err(line.at_create_option("size", error)),
+        Ok(()) => Ok(()),
     }
 }
 
 fn check_dd(line: &CommandLine) -> Checked {
     const NAMES: &[&str] = &["if", "of", "bs", "count", "skip"];
     let is_known = |operand: &OsStr| name_and_value(operand).is_some_and(|(name, _)| NAMES.contains(&&*name));
-    if !line.operands().all(is_known) {
-        return Err(Error::Options("an operand of dd is one of if=, of=, bs=, count= and skip="));
+    if let Some(unknown) = line.operands().position(|operand| !is_known(operand)) {
+        let reason = Error::Options("an operand of dd is one of if=, of=, bs=, count= and skip=");
+        return Err(line.at_operand(unknown, reason));
     }
     if line.dd_operand("if").is_none() || line.dd_operand("of").is_none() {
-        return Err(Error::Options("dd needs both if= and of="));
+        return Err(Error::Options("dd needs both if= and of=").into());
     }
     for name in ["bs", "count", "skip"] {
-        if let Some(reason) = line.dd_operand(name).and_then(|value| wrong(ValueKind::Size, &value)) {
-            return Err(Error::Options(reason));
+        let Some(value) = line.dd_operand(name) else { continue };
+        let is_block = |size: ByteSize| (1..=0x7fff_ffff).contains(&size.as_u64());
+        let reason = wrong(ValueKind::Size, &value).or_else(|| {
+            let is_wrong = name == "bs" && size(&value).is_some_and(|size| !is_block(size));
+            is_wrong.then_some("a block of dd must have from 1 to 2147483647 bytes")
+        });
+        if let Some(reason) = reason {
+            return Err(line.at_dd_operand(name, ParseError::value(name, &value, reason)));
         }
-    }
-    if let Some(block) = line.dd_operand("bs").and_then(|value| size(&value))
-        && !(1..=0x7fff_ffff).contains(&block.as_u64())
-    {
-        return Err(Error::Options("a block of dd must have from 1 to 2147483647 bytes"));
     }
     Ok(())
 }
@@ -240,29 +279,33 @@ fn check_dd(line: &CommandLine) -> Checked {
 fn check_measure(line: &CommandLine) -> Checked {
     let has_image = line.operands().next().is_some();
     if has_image == line.has("size") {
-        return Err(Error::Options("measure needs either an image or --size, not both"));
+        let reason = Error::Options("measure needs either an image or --size, not both");
+        return Err(line.at_operand(0, reason));
     }
     match format_among(line, "O", NOT_MEASURED) {
-        Some(format) => Err(Error::MeasureUnsupported { format }),
+        Some(format) => Err(line.at_value("O", Error::MeasureUnsupported { format })),
         None => Ok(()),
     }
 }
 
 fn check_resize(line: &CommandLine) -> Checked {
-    let Some(text) = line.operands().nth(1).and_then(OsStr::to_str) else { return Ok(()) };
+    let Some(operand) = line.operands().nth(1) else { return Ok(()) };
+    let text = operand.to_string_lossy();
     let sign = text.chars().next().filter(|c| matches!(c, '+' | '-'));
-    let number = if sign.is_some() { text.get(1..).unwrap_or_default() } else { text };
+    let number = if sign.is_some() { text.get(1..).unwrap_or_default() } else { &text };
+    let refuse = |error: ParseError| Err(line.at_operand(1, error));
     if !is_size(number.as_ref()) {
-        return Err(Error::Options("the size of a resize is like 10G, +1G or -1G"));
+        return refuse(ParseError::value("size", operand, "the size of a resize is like 10G, +1G or -1G"));
     }
     let zero = number.parse() == Ok(ByteSize::bytes(0));
     match sign {
-        None if zero => Err(Error::Options("an image is not resized to 0 bytes")),
+        None if zero => refuse(ParseError::value("size", operand, "an image is not resized to 0 bytes")),
         Some('-') if line.value("preallocation").is_some_and(|mode| mode != "off") => {
-            Err(Error::Options("space is allocated in advance only when an image grows: drop the preallocation"))
+            let reason = "space is allocated in advance only when an image grows: drop the preallocation";
+            Err(line.at_value("preallocation", Error::Options(reason)))
         }
         Some('-') if !zero && !line.has("shrink") => {
-            Err(Error::Options("an image shrinks only with --shrink: what is beyond its new end is lost"))
+            refuse(Error::Options("an image shrinks only with --shrink: what is beyond its new end is lost").into())
         }
         _ => Ok(()),
     }

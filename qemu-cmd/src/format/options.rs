@@ -6,12 +6,17 @@ use crate::{ByteSize, KeyVal};
 
 /// A value of a create option.
 pub(crate) trait OptionValue: Sized {
+    /// What can be written.
+    const WANTED: &'static str;
+
     fn render(&self) -> String;
     /// `None` if it is not a value that this type can hold.
     fn read(text: &str) -> Option<Self>;
 }
 
 impl OptionValue for bool {
+    const WANTED: &'static str = "write on or off";
+
     fn render(&self) -> String {
         if *self { "on" } else { "off" }.to_owned()
     }
@@ -26,6 +31,8 @@ impl OptionValue for bool {
 }
 
 impl OptionValue for u8 {
+    const WANTED: &'static str = "write a whole number up to 255";
+
     fn render(&self) -> String {
         self.to_string()
     }
@@ -36,6 +43,8 @@ impl OptionValue for u8 {
 }
 
 impl OptionValue for ByteSize {
+    const WANTED: &'static str = "write a size, as in 64k";
+
     fn render(&self) -> String {
         self.to_string()
     }
@@ -46,6 +55,8 @@ impl OptionValue for ByteSize {
 }
 
 impl OptionValue for String {
+    const WANTED: &'static str = "write text in UTF-8";
+
     fn render(&self) -> String {
         self.clone()
     }
@@ -58,7 +69,7 @@ impl OptionValue for String {
 /// Takes the option out of the list if its value can be read; what cannot is left there.
 pub(crate) fn take<T: OptionValue>(list: &mut KeyVal, key: &str) -> Option<T> {
     let value = list.get(key).and_then(OsStr::to_str).and_then(T::read)?;
-    list.remove(key);
+    list.take(key);
     Some(value)
 }
 
@@ -82,6 +93,8 @@ macro_rules! words {
         }
 
         impl $crate::format::options::OptionValue for $name {
+            const WANTED: &'static str = concat!("write one of", $(" ", $text),+);
+
             fn render(&self) -> String {
                 self.as_str().to_owned()
             }
@@ -98,7 +111,7 @@ macro_rules! options {
     (
         $(#[$meta:meta])*
         $name:ident $(with { $($(#[$xmeta:meta])* $extra:ident: $xtype:ty,)+ })? {
-            $($(#[$ometa:meta])* $field:ident: $type:ty $(as $argument:ty)? = $key:literal,)*
+            $($(#[doc = $doc:literal])* $field:ident: $type:ty $(as $argument:ty)? = $key:literal,)*
         }
     ) => {
         $(#[$meta])*
@@ -111,6 +124,10 @@ macro_rules! options {
         }
 
         impl $name {
+            /// The options that have methods, with the documentation of those.
+            pub(crate) const KEYS: &[$crate::option_table::KeySpec] =
+                &[$($crate::option_table::KeySpec { name: $key, doc: concat!($($doc),*) },)*];
+
             /// No options given.
             pub const fn new() -> Self {
                 Self { $($($extra: None,)+)? $($field: None,)* other: $crate::KeyVal::new() }
@@ -125,7 +142,7 @@ macro_rules! options {
             )+)?
 
             $(
-                $(#[$ometa])*
+                $(#[doc = $doc])*
                 pub fn $field(mut self, value: $crate::format::options::argument!($type $(, $argument)?)) -> Self {
                     self.$field = Some(<$type>::from(value));
                     self
@@ -145,11 +162,8 @@ macro_rules! options {
                 $(
                     options.$field = $crate::format::options::take(&mut list, $key);
                     if let Some(value) = list.get($key) {
-                        return Err($crate::ParseError::Value {
-                            option: format!("-o {}", $key),
-                            value: value.to_string_lossy().into_owned(),
-                            wanted: "one of its values",
-                        });
+                        let wanted = <$type as $crate::format::options::OptionValue>::WANTED;
+                        return Err($crate::ParseError::value($key, value, wanted).of_key($key));
                     }
                 )*
                 options.other = list;
@@ -164,9 +178,8 @@ macro_rules! options {
                         pairs.push($key, $crate::format::options::OptionValue::render(value));
                     }
                 )*
-                const KNOWN: &[&str] = &[$($key,)*];
                 for (key, value) in self.other.iter() {
-                    if KNOWN.contains(&key) {
+                    if Self::KEYS.iter().any(|known| known.name == key) {
                         return Err($crate::Error::OptionGivenTwice { key: key.to_owned() });
                     }
                     pairs.push(key, value);

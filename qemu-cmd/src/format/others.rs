@@ -41,7 +41,7 @@ options! {
         subformat: VmdkSubformat = "subformat",
         /// The adapter. Default: `ide`.
         adapter_type: VmdkAdapter = "adapter_type",
-        /// Whether it is of version 6. Default: off. Excludes [`hwversion`](Self::hwversion).
+        /// Whether it is of version 6. Default: off. Excludes `hwversion`.
         compat6: bool = "compat6",
         /// The virtual hardware version. Default: 4.
         hwversion: String as &str = "hwversion",

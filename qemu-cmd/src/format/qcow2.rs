@@ -88,7 +88,7 @@ impl Qcow2 {
             pairs.push("encrypt.key-secret", id.as_str());
             pairs.push("encrypt.format", "luks");
             for (key, value) in luks.options()? {
-                pairs.push(format!("encrypt.{key}"), value);
+                pairs.push(["encrypt.", key].concat(), value);
             }
             secret = Some((id, luks.key().clone()));
         }

@@ -74,9 +74,9 @@ impl Source {
         if let Some(format) = self.format {
             opts.push("driver", format.as_str());
         }
-        opts.push_prefixed("file.", &self.location.node()?);
+        opts.push_prefixed("file.", self.location.node()?);
         if let Some(header) = &self.header {
-            opts.push_prefixed("header.", &header.node()?);
+            opts.push_prefixed("header.", header.node()?);
         }
         if let Some(option) = self.key_option()? {
             opts.push(option, id.as_str());
@@ -91,7 +91,7 @@ impl Source {
             None => {}
             Some(BackingOverride::Cut) => opts.push("backing", ""),
             Some(BackingOverride::Image(image)) => {
-                opts.push_prefixed("backing.", &image.image_opts(&id.backing())?);
+                opts.push_prefixed("backing.", image.image_opts(&id.backing())?);
             }
         }
         Ok(opts)

@@ -97,14 +97,14 @@ impl Object {
     }
 }
 
-/// The ids of the objects that a location's node names.
-pub(crate) fn references(node: &KeyVal) -> impl Iterator<Item = &OsStr> {
+/// The ids of the objects that a location's node names, each with its key.
+pub(crate) fn references(node: &KeyVal) -> impl Iterator<Item = (&str, &OsStr)> {
     let names = |key: &str| match key.rsplit('.').next() {
         Some("tls-creds" | "throttle-group") => true,
         Some(last) => last.ends_with("-secret"),
         None => false,
     };
-    node.iter().filter(move |(key, _)| names(key)).map(|(_, id)| id)
+    node.iter().filter(move |(key, _)| names(key))
 }
 
 impl Source {
@@ -125,8 +125,8 @@ impl Source {
     pub(crate) fn objects(&self, id: &SecretId) -> Result<Vec<Object>, Error> {
         let mut objects = self.objects.clone();
         for node in self.nodes() {
-            if let Some(missing) = references(&node).find(|id| !objects.iter().any(|object| object.id.as_str() == *id))
-            {
+            let carried = |id: &OsStr| objects.iter().any(|object| object.id.as_str() == id);
+            if let Some((_, missing)) = references(&node).find(|(_, id)| !carried(id)) {
                 return Err(Error::ObjectMissing { id: missing.to_string_lossy().into_owned() });
             }
         }

@@ -40,6 +40,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::redact::redact;
 use crate::{Error, KeyVal};
 
 /// Where the bytes of an image live.
@@ -60,8 +61,10 @@ use crate::{Error, KeyVal};
 /// # Ok::<(), qemu_cmd::Error>(())
 /// ```
 ///
-/// No location holds a secret: what needs a password takes the id of a `secret` object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What needs a password takes the id of a `secret` object. A name or a node that somebody wrote with a password in it
+/// is kept as it is, as a [`Protocol`](Self::Protocol) or a [`Node`](Self::Node), so that it can be replaced; a command
+/// refuses it, and what is printed, `Debug` included, has `***` in its place.
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Location {
     /// A regular file.
@@ -191,7 +194,9 @@ impl Location {
 
     /// Whether both are the same place, as far as names tell: `a` and `./a` are.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let bare = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
+        fn bare(path: &Path) -> &Path {
+            path.strip_prefix(".").unwrap_or(path)
+        }
         match (self.path(), other.path()) {
             (Some(path), Some(other)) => bare(path) == bare(other),
             _ => self == other,
@@ -204,11 +209,10 @@ impl Location {
             return path.display().to_string();
         }
         if let Self::Protocol(name) = self {
-            let name = name.to_string_lossy();
-            return match protocol::secret_in(&name) {
-                None => name.into_owned(),
-                Some(_) => format!("{}:…", name.split(':').next().unwrap_or_default()),
-            };
+            return redact(name).to_string_lossy().into_owned();
+        }
+        if let Self::Node(node) = self {
+            return redact(&node.options().render()).to_string_lossy().into_owned();
         }
         let spelled = self.plain_name().ok().flatten().or_else(|| self.node().ok().map(|node| node.render()));
         spelled.unwrap_or_else(|| "a place that cannot be spelled".into()).to_string_lossy().into_owned()
@@ -216,12 +220,30 @@ impl Location {
 }
 
 impl fmt::Display for Location {
-    /// The place by its name, or else by its node, for people: bytes that are not UTF-8 are replaced, and a name that
-    /// holds a password is not shown.
+    /// The place by its name, or else by its node, for people: bytes that are not UTF-8 are replaced, and so is a
+    /// password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.display_name())
     }
 }
+
+macro_rules! debug {
+    ($($variant:ident),+) => {
+        impl fmt::Debug for Location {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    Self::Protocol(name) => f.debug_tuple("Protocol").field(&redact(name)).finish(),
+                    $(Self::$variant(place) => f.debug_tuple(stringify!($variant)).field(place).finish(),)+
+                }
+            }
+        }
+    };
+}
+
+debug!(
+    File,
+    HostDevice, Nbd, Rbd, Url, Ssh, Iscsi, Nfs, Gluster, Vvfat, NullCo, Window, Throttle, Blkdebug, Blkverify, Node
+);
 
 macro_rules! file_from {
     ($($type:ty),+) => {

@@ -28,9 +28,8 @@ impl Location {
     /// ```
     #[must_use]
     pub fn from_node(node: KeyVal) -> Self {
-        let node = OpenNode::new(&node);
-        let keys = node.options();
-        if let (2, Some(driver), Some(name)) = (keys.len(), keys.get("driver"), keys.get("filename")) {
+        let is_plain = node.iter().all(|(key, _)| matches!(key, "driver" | "filename"));
+        if let (true, Some(driver), Some(name)) = (is_plain, node.get("driver"), node.get("filename")) {
             // A relative name is spelled with `./`, which is no other file.
             match driver.to_str() {
                 Some("file") => return Self::File(path::bare(Path::new(name))),
@@ -38,6 +37,8 @@ impl Location {
                 _ => {}
             }
         }
+        let node = OpenNode::new(&node);
+        let keys = node.options();
         let deep = keys.iter().any(|(key, _)| key.matches('.').count() > MAX_DEPTH);
         let typed = if deep { None } else { read(keys) };
         typed.filter(|place| place.node().is_ok_and(|again| same(&again, keys))).unwrap_or(Self::Node(node))
@@ -52,7 +53,7 @@ impl Location {
     #[must_use]
     pub fn from_plain_name(name: &OsStr) -> Self {
         let (colon, slash) = (ascii(b':'), ascii(b'/'));
-        let stop = units(name).into_iter().find(|&unit| unit == colon || unit == slash);
+        let stop = units(name).iter().copied().find(|&unit| unit == colon || unit == slash);
         if stop != Some(colon) {
             return path::of_name(name);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::builder::{self, Builder, parts};
 use super::{Driver, protocol, uri};
+use crate::redact::redact;
 use crate::{ByteSize, Error, KeyVal, SecretId};
 
 const SCHEMES: [&str; 4] = ["http", "https", "ftp", "ftps"];
@@ -46,7 +47,10 @@ impl Url {
             return Err(refusal);
         }
         match reason_against(&url) {
-            Some(reason) => Err(Error::LocationPart { driver: "curl", part: "url".to_owned(), given: url, reason }),
+            Some(reason) => {
+                let given = redact(url.as_ref()).to_string_lossy().into_owned();
+                Err(Error::LocationPart { driver: "curl", part: "url".to_owned(), given, reason })
+            }
             None => Ok(Self {
                 url,
                 readahead: None,

@@ -6,11 +6,13 @@ mod build;
 mod chain;
 mod convert;
 mod inspect;
+pub(crate) mod keys;
 mod new;
 mod subcommand;
 
 use crate::Availability;
 
+pub(crate) use keys::KeySpec;
 pub use subcommand::{OperandSpec, Subcommand};
 
 /// An option of a subcommand.
@@ -114,7 +116,8 @@ impl OptionSpec {
     /// Whether it is called that, by its letter or by any of its names.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
-        self.short.is_some_and(|letter| name.chars().eq([letter])) || self.names.iter().any(|other| other.text == name)
+        let letter = if let [letter] = name.as_bytes() { Some(char::from(*letter)) } else { None };
+        (letter.is_some() && letter == self.short) || self.names.iter().any(|other| other.text == name)
     }
 
     /// How it is best written: by the letter, or else by its first name.

@@ -2,27 +2,33 @@
 
 use std::ffi::OsStr;
 
-use super::reader::{Reader, bad, not_modelled, read_text};
+use super::reader::{Reader, UTF8, not_modelled, read_key};
 use crate::{
     CipherAlg, CipherMode, Error, Format, HashAlg, IvgenAlg, KeyVal, Location, Luks, LuksImage, NewImage, Parallels,
-    ParseError, Qcow, Qcow2, Qed, Raw, Source, SourceForm, Vdi, Vhdx, Vmdk, Vpc,
+    ParseError, ParseErrorKind, Qcow, Qcow2, Qed, Raw, Source, SourceForm, Vdi, Vhdx, Vmdk, Vpc,
 };
 
 type Result<T> = std::result::Result<T, ParseError>;
 
 impl Reader<'_> {
+    /// The image of an operand, with the option that gives its format.
+    pub(super) fn source(&self, operand: usize, format: &str) -> Result<Source> {
+        let source = self.operand(operand).and_then(|name| self.source_named(name, format));
+        source.map_err(|error| self.line.at_operand(operand, error))
+    }
+
     /// An image that exists, with the option that gives its format.
-    pub(super) fn source(&self, operand: &OsStr, format: &str) -> Result<Source> {
+    pub(super) fn source_named(&self, name: &OsStr, format: &str) -> Result<Source> {
         if self.flag("image-opts") {
-            return self.node(KeyVal::parse(operand));
+            return self.node(KeyVal::parse(name));
         }
-        self.plain(operand, self.format(format)?)
+        self.plain(name, self.format(format)?)
     }
 
     /// An image by its plain name, which may be a `json:` node.
     pub(super) fn plain(&self, name: &OsStr, format: Option<Format>) -> Result<Source> {
         if let Some(json) = name.to_str().and_then(|name| name.strip_prefix("json:")) {
-            let mut list = KeyVal::from_json(json).ok_or_else(|| bad("json:", name, "a JSON object"))?;
+            let mut list = KeyVal::from_json(json).ok_or(ParseErrorKind::Json)?;
             // `-f` and the node's own driver must be the same.
             if let (None, Some(format)) = (list.get("driver"), format) {
                 list.push("driver", format.as_str());
@@ -43,18 +49,17 @@ impl Reader<'_> {
         let mut source = match format {
             // A protocol with no format over it is what a raw image over it is.
             Some(Err(_)) => {
-                let mut node = KeyVal::new().with("driver", driver.unwrap_or_default());
-                node.push_prefixed("", &list);
-                return self.with_objects(Source::raw(Location::from_node(node)).form(SourceForm::ImageOpts));
+                list.push("driver", driver.unwrap_or_default());
+                return self.with_objects(Source::raw(Location::from_node(list)).form(SourceForm::ImageOpts));
             }
             Some(Ok(format)) => Source::new(self.file(&mut list, "file")?, format),
             None => Source::probing(self.file(&mut list, "file")?),
         };
         if let Some(id) = take(&mut list, "encrypt.key-secret")? {
-            source = source.qcow2_key(self.key(id.as_ref())?);
+            source = source.qcow2_key(self.key("encrypt.key-secret", &id)?);
         }
         if let Some(id) = take(&mut list, "key-secret")? {
-            source = source.key(self.key(id.as_ref())?);
+            source = source.key(self.key("key-secret", &id)?);
         }
         if list.iter().any(|(key, _)| key.starts_with("header.")) {
             source = source.header(self.file(&mut list, "header")?);
@@ -62,12 +67,12 @@ impl Reader<'_> {
         match list.get("backing") {
             None => {}
             Some(name) if name.is_empty() => source = source.without_backing(),
-            Some(_) => return Err(ParseError::NotModelled { what: "a backing file by the name of a node".to_owned() }),
+            Some(_) => return Err(ParseError::not_modelled("a backing file by the name of a node").of_key("backing")),
         }
-        list.remove("backing");
+        list.take("backing");
         let backing = list.take_prefixed("backing.");
         if !backing.is_empty() {
-            source = source.backing(self.node(backing)?);
+            source = source.backing(self.node(backing).map_err(|error| error.under("backing."))?);
         }
         for (key, value) in list.iter() {
             source = source.option(key, value);
@@ -76,28 +81,37 @@ impl Reader<'_> {
     }
 
     fn file(&self, list: &mut KeyVal, key: &str) -> Result<Location> {
-        let mut node = list.take_prefixed(&format!("{key}."));
-        let filename = node.get("filename").map(OsStr::to_owned);
-        match (node.get("driver"), filename) {
-            (None, Some(name)) => {
-                node.remove("filename");
-                not_modelled(&node)?;
-                // A file, also if it looks like a protocol.
-                Ok(Location::from(name))
-            }
-            (None, None) => Err(ParseError::NotModelled { what: "an image without a file".to_owned() }),
-            (Some(_), _) => Ok(Location::from_node(node)),
+        let prefix = [key, "."].concat();
+        let mut node = list.take_prefixed(&prefix);
+        if node.get("driver").is_some() {
+            return Ok(Location::from_node(node));
         }
+        let name = node.take("filename").ok_or_else(|| ParseError::not_modelled("an image without a file"))?;
+        not_modelled(&node).map_err(|error| error.under(&prefix))?;
+        // A file, also if it looks like a protocol.
+        Ok(Location::from(name))
     }
 
-    /// An image to be made, of its create options.
-    pub(super) fn new_image(&self, format: Format, mut list: KeyVal) -> Result<NewImage> {
-        Ok(match format {
+    /// An image to be made: the format that the option gives, and create options.
+    pub(super) fn new_image(&self, option: &str, list: KeyVal) -> Result<NewImage> {
+        let format = self.format(option)?.unwrap_or(Format::Raw);
+        let image = self.image_of(format, list).map_err(|error| self.line.in_create_options(error))?;
+        let read_only = || ParseError::not_modelled(format!("a new image of format `{format}`"));
+        image.ok_or_else(|| self.line.at_value(option, read_only()))
+    }
+
+    /// `None` if images of that format are only read.
+    fn image_of(&self, format: Format, mut list: KeyVal) -> Result<Option<NewImage>> {
+        Ok(Some(match format {
             Format::Raw => Raw::read(list)?.into(),
             Format::Qcow2 => {
                 let encryption = list.take_prefixed("encrypt.");
                 let image = Qcow2::read(list)?;
-                if encryption.is_empty() { image.into() } else { image.encryption(self.luks(encryption, true)?).into() }
+                if encryption.is_empty() {
+                    image.into()
+                } else {
+                    image.encryption(self.luks(encryption, true).map_err(|error| error.under("encrypt."))?).into()
+                }
             }
             Format::Luks => {
                 let preallocation = crate::format::options::take(&mut list, "preallocation");
@@ -118,24 +132,20 @@ impl Reader<'_> {
             Format::Qed => Qed::read(list)?.into(),
             Format::Parallels => Parallels::read(list)?.into(),
             Format::Qcow => Qcow::read(list)?.into(),
-            _ => return Err(ParseError::NotModelled { what: format!("a new image of format `{format}`") }),
-        })
+            Format::Bochs | Format::Cloop | Format::Dmg => return Ok(None),
+        }))
     }
 
     fn luks(&self, mut list: KeyVal, in_qcow2: bool) -> Result<Luks> {
         if in_qcow2 {
             match take(&mut list, "format")?.as_deref() {
                 Some("luks") => {}
-                _ => {
-                    return Err(ParseError::NotModelled {
-                        what: "encryption other than LUKS of a new image".to_owned(),
-                    });
-                }
+                _ => return Err(ParseError::not_modelled("encryption other than LUKS of a new image").of_key("format")),
             }
         }
         let key =
             take(&mut list, "key-secret")?.ok_or(Error::Options("an encrypted image needs a key: give key-secret"))?;
-        let mut luks = Luks::new(self.key(key.as_ref())?);
+        let mut luks = Luks::new(self.key("key-secret", &key)?);
         if let Some(cipher) = word(&mut list, "cipher-alg", CipherAlg::ALL, CipherAlg::as_str)? {
             luks = luks.cipher(cipher);
         }
@@ -152,7 +162,7 @@ impl Reader<'_> {
             luks = luks.ivgen_hash(hash);
         }
         if let Some(time) = take(&mut list, "iter-time")? {
-            let time = read_text("iter-time", time.as_ref(), "milliseconds")?;
+            let time = read_key("iter-time", time.as_ref(), "write milliseconds")?;
             luks = luks.iter_time(std::time::Duration::from_millis(time));
         }
         not_modelled(&list)?;
@@ -161,14 +171,15 @@ impl Reader<'_> {
 }
 
 /// Takes the last value of a key out of the list.
-fn take(list: &mut KeyVal, key: &str) -> Result<Option<String>> {
-    let value = list.get(key).map(|value| read_text(key, value, "text in UTF-8")).transpose()?;
-    list.remove(key);
-    Ok(value)
+pub(super) fn take(list: &mut KeyVal, key: &str) -> Result<Option<String>> {
+    let Some(value) = list.take(key) else { return Ok(None) };
+    value.into_string().map(Some).map_err(|value| ParseError::value(key, &value, UTF8).of_key(key))
 }
 
 fn word<T: Copy>(list: &mut KeyVal, key: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<Option<T>> {
     let Some(text) = take(list, key)? else { return Ok(None) };
     let found = all.iter().copied().find(|value| name(*value) == text);
-    found.map(Some).ok_or_else(|| bad(key, text.as_ref(), "a name that LUKS has in qemu"))
+    found
+        .map(Some)
+        .ok_or_else(|| ParseError::value(key, text.as_ref(), "write a name that LUKS has in qemu").of_key(key))
 }

@@ -73,7 +73,7 @@ impl Command {
     ///
     /// # Errors
     /// What is not a command line of that subcommand, what qemu-img would always reject or get silently wrong, and what
-    /// the types cannot hold: [`ParseError::NotModelled`].
+    /// the types cannot hold: [`ParseErrorKind::NotModelled`](crate::ParseErrorKind::NotModelled).
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, ParseError> {
         Self::from_line(&CommandLine::parse(args)?)
     }
@@ -83,12 +83,18 @@ impl Command {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn from_line(line: &CommandLine) -> Result<Self, ParseError> {
-        let options = line.create_options();
-        if line.asks_for_help() || options.iter().any(|(key, _)| matches!(key, "help" | "?")) {
-            return Err(ParseError::NotModelled { what: "a request for help".to_owned() });
+        Self::read(line).map_err(|error| error.of(line.subcommand()))
+    }
+
+    fn read(line: &CommandLine) -> Result<Self, ParseError> {
+        let help = || ParseError::not_modelled("a request for help");
+        if line.asks_for_help() {
+            return Err(line.at_help(help()));
         }
-        // Refuses what qemu-img would.
-        let _ = line.invocation()?;
+        if let Some((key, _)) = line.create_options().iter().find(|(key, _)| matches!(*key, "help" | "?")) {
+            return Err(line.at_create_option(key, help()));
+        }
+        line.check()?;
         let reader = Reader::new(line);
         Ok(match line.subcommand() {
             Subcommand::Amend => Self::Amend(reader.amend()?),

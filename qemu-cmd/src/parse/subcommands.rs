@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use super::reader::{Reader, bad, not_modelled, read_text};
+use super::image::take;
+use super::reader::{FORMAT, Reader, SIZE, UTF8, not_modelled, read_key, read_value};
 use crate::{
     Amend, Backing, Bench, BenchAio, Bitmap, BitmapAction, ByteSize, Check, Commit, Compare, Convert, Create, Dd,
     Error, Format, Info, KeyVal, KeyslotChange, Location, Map, Measure, ParseError, Qcow2Amend, Rebase, Repair, Resize,
-    ResizeTo, Snapshot, SourceSnapshot, Target,
+    ResizeTo, Snapshot, Source, SourceSnapshot, Target,
 };
 
 type Result<T> = std::result::Result<T, ParseError>;
@@ -25,38 +26,36 @@ macro_rules! apply {
 
 impl Reader<'_> {
     pub(super) fn amend(&self) -> Result<Amend> {
-        let source = self.source(self.operand(0)?, "f")?;
-        let mut options = self.line.create_options();
-        let format = source.format();
-        let prefix = if format == Some(Format::Luks) { "" } else { "encrypt." };
-        let keyslot = options.take_prefixed(prefix);
-        let amend =
-            if format == Some(Format::Luks) || (keyslot.iter().next().is_some() && format == Some(Format::Qcow2)) {
-                if format == Some(Format::Qcow2) {
-                    not_modelled(&options)?;
-                }
-                Amend::keyslot(source, self.keyslot(keyslot)?)
-            } else {
-                Amend::qcow2(source, Qcow2Amend::read(options)?)
-            };
+        let source = self.source(0, "f")?;
+        let amend = self.amendment(source).map_err(|error| self.line.in_create_options(error))?;
         let amend = amend.force(self.flag("force")).progress(self.flag("p")).quiet(self.flag("q"));
         Ok(apply!(amend, cache(self.cache("t")?)))
     }
 
+    fn amendment(&self, source: Source) -> Result<Amend> {
+        let mut options = self.line.create_options().clone();
+        let format = source.format();
+        let prefix = if format == Some(Format::Luks) { "" } else { "encrypt." };
+        let keyslot = options.take_prefixed(prefix);
+        if format == Some(Format::Luks) || (!keyslot.is_empty() && format == Some(Format::Qcow2)) {
+            not_modelled(&options)?;
+            let change = self.keyslot(keyslot).map_err(|error| error.under(prefix))?;
+            return Ok(Amend::keyslot(source, change));
+        }
+        Ok(Amend::qcow2(source, Qcow2Amend::read(options)?))
+    }
+
     fn keyslot(&self, mut list: KeyVal) -> Result<KeyslotChange> {
-        let mut take = |key: &str| {
-            let value = list.get(key).map(OsStr::to_owned);
-            list.remove(key);
-            value
-        };
-        let (state, new, old) = (take("state"), take("new-secret"), take("old-secret"));
-        let slot = take("keyslot").map(|slot| read_text("keyslot", &slot, "a key slot from 0 to 7")).transpose()?;
-        let time = take("iter-time").map(|time| read_text("iter-time", &time, "milliseconds")).transpose()?;
+        let (state, new, old) =
+            (take(&mut list, "state")?, take(&mut list, "new-secret")?, take(&mut list, "old-secret")?);
+        let slot = list.take("keyslot").map(|slot| read_key("keyslot", &slot, "write a key slot from 0 to 7"));
+        let time = list.take("iter-time").map(|time| read_key("iter-time", &time, "write milliseconds"));
+        let (slot, time) = (slot.transpose()?, time.transpose()?);
         not_modelled(&list)?;
-        let what = |what: &str| ParseError::NotModelled { what: what.to_owned() };
-        let change = match (state.as_deref().and_then(OsStr::to_str), new, old) {
-            (Some("active"), Some(id), None) => KeyslotChange::add(self.key(&id)?),
-            (Some("inactive"), None, Some(id)) if slot.is_none() => KeyslotChange::erase(self.key(&id)?),
+        let what = |what: &str| ParseError::not_modelled(what).of_key("state");
+        let change = match (state.as_deref(), new, old) {
+            (Some("active"), Some(id), None) => KeyslotChange::add(self.key("new-secret", &id)?),
+            (Some("inactive"), None, Some(id)) if slot.is_none() => KeyslotChange::erase(self.key("old-secret", &id)?),
             (Some("inactive"), None, None) => match slot {
                 Some(slot) => return Ok(KeyslotChange::erase_slot(slot)),
                 None => return Err(what("an erasure of every key slot")),
@@ -67,47 +66,53 @@ impl Reader<'_> {
     }
 
     pub(super) fn bench(&self) -> Result<Bench> {
-        let bench = Bench::new(self.source(self.operand(0)?, "f")?)
+        let bench = Bench::new(self.source(0, "f")?)
             .write(self.flag("w"))
             .no_drain(self.flag("no-drain"))
             .native(self.flag("n"))
             .force_share(self.flag("U"))
             .quiet(self.flag("q"));
-        let aio = self.word("i", "threads, native or io_uring", |text| {
+        let aio = self.word("i", "write threads, native or io_uring", |text| {
             BenchAio::ALL.iter().copied().find(|aio| aio.as_str() == text)
         })?;
         Ok(apply!(
             bench,
-            count(self.read("c", "a number")?),
-            depth(self.read("d", "a number")?),
+            count(self.read("c", "write a whole number")?),
+            depth(self.read("d", "write a whole number")?),
             offset(self.size("o")?),
             buffer_size(self.size("s")?),
             step_size(self.size("S")?),
-            pattern(self.read("pattern", "a byte from 0 to 255")?),
-            flush_interval(self.read("flush-interval", "a number")?),
+            pattern(self.read("pattern", "write a byte from 0 to 255")?),
+            flush_interval(self.read("flush-interval", "write a whole number")?),
             aio(aio),
             cache(self.cache("t")?),
         ))
     }
 
     pub(super) fn bitmap(&self) -> Result<Bitmap> {
-        let source = self.source(self.operand(0)?, "f")?;
+        let source = self.source(0, "f")?;
         let granularity = self.size("g")?;
         let mut actions = Vec::new();
-        for (option, value) in self.line.given_in_order() {
-            let merge = |value: Option<&OsStr>| read_text("merge", value.unwrap_or_default(), "text in UTF-8");
-            actions.push(match option {
+        for given in self.line.given() {
+            let at = |error: ParseError| error.or_at(Some(given.value_at));
+            actions.push(match given.spec.key() {
                 "add" => BitmapAction::Add { granularity },
                 "remove" => BitmapAction::Remove,
                 "clear" => BitmapAction::Clear,
                 "enable" => BitmapAction::Enable,
                 "disable" => BitmapAction::Disable,
-                "merge" => BitmapAction::Merge(merge(value)?),
-                "remove-all" => return Err(ParseError::NotModelled { what: "`--remove-all`".to_owned() }),
+                "merge" => {
+                    let name = given.value.as_deref().unwrap_or_default();
+                    let bad = || at(ParseError::value("--merge", name, UTF8));
+                    BitmapAction::Merge(name.to_str().ok_or_else(bad)?.to_owned())
+                }
+                "remove-all" => return Err(at(ParseError::not_modelled("`--remove-all`"))),
                 _ => continue,
             });
         }
-        let name: String = read_text("bitmap", self.operand(1)?, "a name in UTF-8")?;
+        let name = self.operand(1)?;
+        let bad = || self.line.at_operand(1, ParseError::value("bitmap", name, UTF8));
+        let name = name.to_str().ok_or_else(bad)?;
         let mut actions = actions.into_iter();
         let first = actions.next().ok_or(Error::Options("bitmap needs at least one action"))?;
         let bitmap = actions.fold(Bitmap::new(source, name, first), Bitmap::then);
@@ -115,24 +120,23 @@ impl Reader<'_> {
             (None, _) => Ok(bitmap),
             (Some(file), Some(format)) => Ok(bitmap.merge_from(Location::from_plain_name(file), format)),
             (Some(_), None) => {
-                Err(ParseError::NotModelled { what: "a merge from an image of unknown format".to_owned() })
+                let error = ParseError::not_modelled("a merge from an image of unknown format");
+                Err(self.line.at_value("b", error))
             }
         }
     }
 
     pub(super) fn check(&self) -> Result<Check> {
-        let check = Check::new(self.source(self.operand(0)?, "f")?)
-            .force_share(self.flag("U"))
-            .human(self.is_human()?)
-            .quiet(self.flag("q"));
-        let repair = self.word("r", "leaks or all", |text| {
+        let check =
+            Check::new(self.source(0, "f")?).force_share(self.flag("U")).human(self.is_human()?).quiet(self.flag("q"));
+        let repair = self.word("r", "write leaks or all", |text| {
             [Repair::Leaks, Repair::All].into_iter().find(|repair| repair.as_str() == text)
         })?;
         Ok(apply!(check, repair(repair), cache(self.cache("T")?)))
     }
 
     pub(super) fn commit(&self) -> Result<Commit> {
-        let commit = Commit::new(self.source(self.operand(0)?, "f")?)
+        let commit = Commit::new(self.source(0, "f")?)
             .drop_overlay(self.flag("d"))
             .progress(self.flag("p"))
             .quiet(self.flag("q"));
@@ -141,7 +145,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn compare(&self) -> Result<Compare> {
-        let (a, b) = (self.source(self.operand(0)?, "f")?, self.source(self.operand(1)?, "F")?);
+        let (a, b) = (self.source(0, "f")?, self.source(1, "F")?);
         let compare = Compare::new(a, b)
             .strict(self.flag("s"))
             .force_share(self.flag("U"))
@@ -151,15 +155,12 @@ impl Reader<'_> {
     }
 
     pub(super) fn convert(&self) -> Result<Convert> {
-        let operands: Vec<&OsStr> = self.line.operands().collect();
-        let first = self.source(self.operand(0)?, "f")?;
-        let (target, more) = match operands.get(1..).and_then(<[_]>::split_last) {
-            Some((target, more)) => (*target, more),
-            None => return Err(Error::Options("convert needs a source and a target").into()),
-        };
-        let (target, backing) = self.convert_target(target)?;
+        let first = self.source(0, "f")?;
+        let last = self.line.operands().count().saturating_sub(1).max(1);
+        let target = self.operand(last).and_then(|name| self.convert_target(name));
+        let (target, backing) = target.map_err(|error| self.line.at_operand(last, error))?;
         let mut convert = Convert::new(first, target);
-        for source in more {
+        for source in 1..last {
             convert = convert.and_source(self.source(source, "f")?);
         }
         convert = convert
@@ -180,7 +181,7 @@ impl Reader<'_> {
             target_cache(self.cache("t")?),
             source_cache(self.cache("T")?),
             sparse_size(self.size("S")?),
-            coroutines(self.read("m", "a number from 1 to 16")?),
+            coroutines(self.read("m", "write a number from 1 to 16")?),
             rate(self.size("r")?),
         ))
     }
@@ -195,34 +196,35 @@ impl Reader<'_> {
             };
             return Ok((Target::existing(target), None));
         }
-        let mut options = self.line.create_options();
+        let mut options = self.line.create_options().clone();
         let backing = self.backing(&mut options, ["B", "b"], ["F", "F"])?;
-        let image = self.new_image(self.format("O")?.unwrap_or(Format::Raw), options)?;
+        let image = self.new_image("O", options)?;
         Ok((Target::new(Location::from_plain_name(name), image), backing))
     }
 
     fn snapshot_option(&self) -> Result<Option<SourceSnapshot>> {
-        let Some(value) = self.line.value("l") else { return Ok(None) };
-        let list = KeyVal::parse(value);
-        let text = |value: &OsStr| read_text("l", value, "text in UTF-8");
+        let Some(value) = self.text("l")? else { return Ok(None) };
+        let list = KeyVal::parse(value.as_ref());
+        let text = |value: &OsStr| value.to_string_lossy().into_owned();
         Ok(Some(match (list.get("snapshot.name"), list.get("snapshot.id")) {
-            (Some(name), None) => SourceSnapshot::Name(text(name)?),
-            (None, Some(id)) => SourceSnapshot::Id(text(id)?),
-            (None, None) => SourceSnapshot::NameOrId(text(value)?),
-            _ => return Err(ParseError::NotModelled { what: "a snapshot by both name and id".to_owned() }),
+            (Some(name), None) => SourceSnapshot::Name(text(name)),
+            (None, Some(id)) => SourceSnapshot::Id(text(id)),
+            (None, None) => SourceSnapshot::NameOrId(value),
+            _ => return Err(self.line.at_value("l", ParseError::not_modelled("a snapshot by both name and id"))),
         }))
     }
 
     pub(super) fn create(&self) -> Result<Create> {
-        let mut options = self.line.create_options();
+        let mut options = self.line.create_options().clone();
         let backing = self.backing(&mut options, ["b", "b"], ["F", "B"])?;
-        let in_options = options.get("size").map(|size| read_text("size", size, "a size")).transpose()?;
-        options.remove("size");
-        let size: Option<ByteSize> = match self.line.operands().nth(1) {
-            Some(size) => Some(read_text("size", size, "a size")?),
-            None => in_options,
-        };
-        let image = self.new_image(self.format("f")?.unwrap_or(Format::Raw), options)?;
+        let in_options = options.take("size");
+        let operand = self.line.operands().nth(1);
+        let size = operand.or(in_options.as_deref()).map(|size| read_value::<ByteSize>("size", size, SIZE));
+        let size = size.transpose().map_err(|error| match operand {
+            Some(_) => self.line.at_operand(1, error),
+            None => self.line.at_create_option("size", error),
+        })?;
+        let image = self.new_image("f", options)?;
         let location = Location::from_plain_name(self.operand(0)?);
         let create = match (backing, size) {
             (Some(backing), None) => Create::overlay(location, image, backing),
@@ -234,24 +236,20 @@ impl Reader<'_> {
     }
 
     pub(super) fn dd(&self) -> Result<Dd> {
-        let mut operands = std::collections::BTreeMap::new();
-        for operand in self.line.operands() {
-            let pair = crate::os::split_once(operand, b'=');
-            let (key, value) = pair.ok_or_else(|| bad("dd", operand, "NAME=VALUE"))?;
-            operands.insert(key.to_string_lossy().into_owned(), value);
-        }
-        let file = |name: &'static str| operands.get(name).ok_or(Error::Options("dd needs if= and of="));
-        let source = self.source(file("if")?, "f")?;
+        let file = |name| self.line.dd_operand(name).ok_or(Error::Options("dd needs both if= and of="));
+        let source = self.source_named(&file("if")?, "f").map_err(|error| self.line.at_dd_operand("if", error))?;
         let format = self.format("O")?.unwrap_or(Format::Raw);
-        let dd = Dd::new(source, Location::from_plain_name(file("of")?), format).force_share(self.flag("U"));
-        let size =
-            |name: &str| operands.get(name).map(|value| read_text::<ByteSize>(name, value, "a number")).transpose();
+        let dd = Dd::new(source, Location::from_plain_name(&file("of")?), format).force_share(self.flag("U"));
+        let size = |name: &str| {
+            let size = self.line.dd_operand(name).map(|value| read_value::<ByteSize>(name, &value, SIZE));
+            size.transpose().map_err(|error| self.line.at_dd_operand(name, error))
+        };
         let number = |name: &str| size(name).map(|size| size.map(ByteSize::as_u64));
         Ok(apply!(dd, block_size(size("bs")?), count(number("count")?), skip(number("skip")?)))
     }
 
     pub(super) fn info(&self) -> Result<Info> {
-        let info = Info::new(self.source(self.operand(0)?, "f")?)
+        let info = Info::new(self.source(0, "f")?)
             .force_share(self.flag("U"))
             .backing_chain(self.flag("b"))
             .limits(self.flag("limits"))
@@ -260,22 +258,22 @@ impl Reader<'_> {
     }
 
     pub(super) fn map(&self) -> Result<Map> {
-        let map = Map::new(self.source(self.operand(0)?, "f")?).force_share(self.flag("U")).human(self.is_human()?);
+        let map = Map::new(self.source(0, "f")?).force_share(self.flag("U")).human(self.is_human()?);
         Ok(apply!(map, start_offset(self.size("s")?), max_length(self.size("l")?)))
     }
 
     pub(super) fn measure(&self) -> Result<Measure> {
-        let image = self.new_image(self.format("O")?.unwrap_or(Format::Raw), self.line.create_options())?;
+        let image = self.new_image("O", self.line.create_options().clone())?;
         let measure = match self.size("s")? {
             Some(size) => Measure::size(size, image),
-            None => Measure::image(self.source(self.operand(0)?, "f")?, image),
+            None => Measure::image(self.source(0, "f")?, image),
         };
         let measure = measure.force_share(self.flag("U")).human(self.is_human()?);
         Ok(apply!(measure, snapshot(self.snapshot_option()?)))
     }
 
     pub(super) fn rebase(&self) -> Result<Rebase> {
-        let source = self.source(self.operand(0)?, "f")?;
+        let source = self.source(0, "f")?;
         let backing = self.line.value("b").filter(|name| !name.is_empty());
         let format = self.format("F")?.or(self.format("B")?);
         let backing = backing.map(|name| Backing::maybe_probing(Location::from_plain_name(name), format));
@@ -291,18 +289,22 @@ impl Reader<'_> {
     }
 
     pub(super) fn resize(&self) -> Result<Resize> {
-        let source = self.source(self.operand(0)?, "f")?;
+        let source = self.source(0, "f")?;
         let text = self.operand(1)?;
-        let wanted = "a size, with + or - in front to change it by that";
+        let wanted = "write a size, with + or - in front to change it by that";
         let size = text.to_str().unwrap_or_default();
         let (sign, number) = match size.split_at_checked(1) {
             Some((sign @ ("+" | "-"), number)) => (sign, number),
             _ => ("", size),
         };
-        let number = number.parse().map_err(|_| bad("size", text, wanted))?;
+        let bad = || self.line.at_operand(1, ParseError::value("size", text, wanted));
+        let number = number.parse().map_err(|_| bad())?;
         let to = match (sign, self.flag("shrink")) {
             ("-", true) => ResizeTo::ShrinkBy(number),
-            ("-", false) => return Err(Error::Options("an image is made smaller only with --shrink").into()),
+            ("-", false) => {
+                let error = Error::Options("an image is made smaller only with --shrink");
+                return Err(self.line.at_operand(1, error));
+            }
             ("+", _) => ResizeTo::GrowBy(number),
             (_, true) => ResizeTo::ShrinkOrGrowTo(number),
             (_, false) => ResizeTo::GrowTo(number),
@@ -312,7 +314,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn snapshot(&self) -> Result<Snapshot> {
-        let source = self.source(self.operand(0)?, "f")?;
+        let source = self.source(0, "f")?;
         let name = |option: &str| self.text(option);
         let snapshot = match (name("c")?, name("a")?, name("d")?) {
             (Some(name), ..) => Snapshot::create(source, name),
@@ -324,7 +326,7 @@ impl Reader<'_> {
     }
 
     fn is_human(&self) -> Result<bool> {
-        let json = self.word("output", "human or json", |text| match text {
+        let json = self.word("output", "write human or json", |text| match text {
             "json" => Some(true),
             "human" => Some(false),
             _ => None,
@@ -334,15 +336,13 @@ impl Reader<'_> {
 
     /// A backing file, given as options of the command or among the create options.
     fn backing(&self, options: &mut KeyVal, names: [&str; 2], formats: [&str; 2]) -> Result<Option<Backing>> {
-        let in_options =
-            (options.get("backing_file").map(OsStr::to_owned), options.get("backing_fmt").map(OsStr::to_owned));
-        options.remove("backing_file");
-        options.remove("backing_fmt");
+        let in_options = (options.take("backing_file"), options.take("backing_fmt"));
         let name = names.iter().find_map(|name| self.line.value(name)).or(in_options.0.as_deref());
         let Some(name) = name else { return Ok(None) };
         let mut format = formats.iter().find_map(|option| self.format(option).transpose()).transpose()?;
         if let (None, Some(name)) = (format, &in_options.1) {
-            format = Some(read_text("backing_fmt", name, "the name of an image format")?);
+            let read = read_key("backing_fmt", name, FORMAT);
+            format = Some(read.map_err(|error| self.line.in_create_options(error))?);
         }
         Ok(Some(Backing::maybe_probing(Location::from_plain_name(name), format)))
     }

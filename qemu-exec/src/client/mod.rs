@@ -46,6 +46,8 @@ pub struct QemuImg<E> {
 struct Bounds {
     limits: Limits,
     timeout: Option<Duration>,
+    /// How much standard output is taken.
+    output: usize,
 }
 
 impl<E: Executor> QemuImg<E> {
@@ -53,8 +55,8 @@ impl<E: Executor> QemuImg<E> {
     pub const fn new(executor: E) -> Self {
         Self {
             executor,
-            metadata: Bounds { limits: Limits::metadata(), timeout: Some(Duration::from_secs(60)) },
-            data: Bounds { limits: Limits::none(), timeout: None },
+            metadata: Bounds { limits: Limits::metadata(), timeout: Some(Duration::from_secs(60)), output: 64 << 20 },
+            data: Bounds { limits: Limits::none(), timeout: None, output: 64 << 20 },
             probe_directory: None,
             cancel: None,
             publish: Publish::new(),
@@ -142,7 +144,8 @@ impl<E: Executor> QemuImg<E> {
     /// Runs a command, whatever comes of it, unless this qemu-img cannot.
     fn attempt(&self, invocation: &Invocation, bounds: Bounds, staging: Option<&Staging>) -> Result<Outcome, Error> {
         self.check_version(invocation)?;
-        let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout).staging(staging);
+        let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
+        request = request.output_limit(bounds.output).staging(staging);
         request.cancel.clone_from(&self.cancel);
         let mut outcome = self.executor.run(request.clone())?;
         for _ in 0..RETRIES {
@@ -166,11 +169,12 @@ fn calibration_failed(outcome: &Outcome) -> bool {
 }
 
 fn not_understood(outcome: &Outcome, invocation: &Invocation, source: qemu_info::Error) -> Error {
+    let exit = if let End::Exited(exit) = outcome.end { Some(exit) } else { None };
     let error = Error::new(ErrorKind::OutputNotUnderstood)
-        .message("qemu-img exited with 0, and its output could not be understood")
+        .message("qemu-img's output could not be understood")
         .about(invocation)
-        .ended(Some(0), None)
-        .said(&outcome.stderr)
+        .ended(exit, None)
+        .said(&invocation.redact(&String::from_utf8_lossy(&outcome.stderr)))
         .because(source);
     match invocation.reads().first().and_then(|location| location.path()) {
         Some(path) => error.path(path),

@@ -1,4 +1,5 @@
-//! What would run, for people and for programs.
+//! What would run, for people and for programs: exactly that, also where a password stands in a name. Only `reads` and
+//! `writes` are for people to look at, and show none.
 
 use std::ffi::OsStr;
 

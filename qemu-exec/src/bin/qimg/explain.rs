@@ -60,7 +60,11 @@ pub(crate) fn is_program(word: &OsStr) -> bool {
 
 fn object(explained: &Explained) -> Value {
     let args: Vec<_> = explained.args.iter().map(|arg| arg.to_string_lossy()).collect();
-    json!({"args": args, "meaning": explained.meaning})
+    let mut object = json!({"args": args, "meaning": explained.meaning});
+    if let (false, Some(object)) = (explained.parts.is_empty(), object.as_object_mut()) {
+        object.insert("parts".to_owned(), explained.parts.iter().map(self::object).collect());
+    }
+    object
 }
 
 fn table(explained: &[Explained]) -> String {
@@ -68,7 +72,11 @@ fn table(explained: &[Explained]) -> String {
         let args: Vec<_> = explained.args.iter().map(|arg| shell_quote(arg)).collect();
         args.join(" ")
     };
-    let rows: Vec<(String, &str)> = explained.iter().map(|row| (shown(row), row.meaning.as_str())).collect();
+    let mut rows: Vec<(String, &str)> = Vec::new();
+    for row in explained {
+        rows.push((shown(row), &row.meaning));
+        rows.extend(row.parts.iter().map(|part| (format!("  {}", shown(part)), part.meaning.as_str())));
+    }
     let widths = rows.iter().map(|(args, _)| args.chars().count());
     let width = widths.filter(|width| *width <= WIDEST).max().unwrap_or_default();
     let mut text = String::new();

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::io::Read as _;
 
-use qemu_exec::cmd::{CommandLine, Finding};
+use qemu_exec::cmd::{ByteSize, CommandLine, Finding, LintContext, Location};
+use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use crate::Error;
@@ -17,15 +18,19 @@ struct Linted {
     unreadable: Option<String>,
 }
 
-/// The report, and whether there is anything in it.
-pub(crate) fn report(args: impl Iterator<Item = OsString>) -> Result<(String, bool), Error> {
+/// The report, and whether there is anything in it. A command line is taken for one that is to run here and now, under
+/// the limit on its address space that was given or that this process has; a script, for one that runs under that limit
+/// elsewhere or later, so that its names are not looked at.
+pub(crate) fn report(args: impl Iterator<Item = OsString>, memory: Option<ByteSize>) -> Result<(String, bool), Error> {
     let (is_json, command) = parse("lint", args)?;
+    let context = address_space(memory).map_or(LintContext::new(), |limit| LintContext::new().address_space(limit));
     let linted = if command == ["-"] {
         let mut script = String::new();
         std::io::stdin().read_to_string(&mut script)?;
-        commands(&script).into_iter().map(|(at, command)| lint(Some(at), command)).collect()
+        commands(&script).into_iter().map(|(at, command)| lint(Some(at), command, &context)).collect()
     } else {
-        vec![Linted { at: None, findings: CommandLine::parse(command)?.lint(), unreadable: None }]
+        let context = context.exists(&exists);
+        vec![Linted { at: None, findings: CommandLine::parse(command)?.lint_with(&context), unreadable: None }]
     };
     let found = linted.iter().any(|linted| !linted.findings.is_empty() || linted.unreadable.is_some());
     let text = if is_json {
@@ -36,9 +41,20 @@ pub(crate) fn report(args: impl Iterator<Item = OsString>) -> Result<(String, bo
     Ok((text, found))
 }
 
-fn lint(at: Option<usize>, command: Vec<OsString>) -> Linted {
+/// The limit that counts, unless the threads of qemu-img are told to share one arena.
+fn address_space(given: Option<ByteSize>) -> Option<ByteSize> {
+    let shares = std::env::var_os("MALLOC_ARENA_MAX").is_some_and(|count| count == "1");
+    given.or_else(|| getrlimit(Resource::As).current.map(ByteSize::bytes)).filter(|_| !shares)
+}
+
+/// Whether something has that name, be it a link that leads nowhere.
+fn exists(place: &Location) -> bool {
+    place.path().is_some_and(|path| path.symlink_metadata().is_ok())
+}
+
+fn lint(at: Option<usize>, command: Vec<OsString>, context: &LintContext<'_>) -> Linted {
     match CommandLine::parse(command) {
-        Ok(line) => Linted { at, findings: line.lint(), unreadable: None },
+        Ok(line) => Linted { at, findings: line.lint_with(context), unreadable: None },
         Err(error) => Linted { at, findings: Vec::new(), unreadable: Some(error.to_string()) },
     }
 }

@@ -5,6 +5,7 @@ mod clean;
 mod completions;
 mod dry_run;
 mod explain;
+mod inspect;
 mod lint;
 mod man;
 mod own;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use qemu_exec::cmd::{CommandLine, Invocation, Location, Subcommand};
+use qemu_exec::cmd::{CommandLine, Invocation, LintRule, Location, Subcommand};
 use qemu_exec::{Executor, LocalExecutor, Output, Request, SudoExecutor, safe_cache_mode};
 
 use args::{Action, Options};
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::from(u8::from(found)))
         }
+        Action::Inspect(inspect) => inspect.run(),
         Action::Run(options) => act(&options),
     });
     result.unwrap_or_else(|error| {
@@ -67,6 +69,10 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
     let executor = executor(options);
     match options.dry_run {
         Some(format) => {
+            // What is shown is exact, so that it can be pasted, and would show a password as `ps` does.
+            for finding in line.lint().iter().filter(|finding| finding.code == LintRule::PASSWORD_IN_NAME.code) {
+                complain(&*Error::from(format!("{finding}")));
+            }
             let plan = executor.plan(&request)?;
             writeln!(std::io::stdout(), "{}", dry_run::show(format, &plan, &invocation, &line.requires()))?;
             Ok(ExitCode::SUCCESS)

@@ -31,9 +31,14 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     (
         "lint",
         "[--output=human|json] -- qemu-img …",
-        "tells what is risky about a command line; exit status 1 if anything is",
+        "tells what is risky about a command line run here and now; exit status 1 if anything is",
     ),
     ("lint", "[--output=human|json] -", "the same for every qemu-img of a shell script on standard input"),
+    (
+        "inspect",
+        "[OPTION…] FILE…|-",
+        "tells from the bytes alone what images are and refer to, and whether to refuse them",
+    ),
     (
         "clean",
         "[--dry-run] DIR…",
@@ -42,6 +47,15 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("options", "", "prints every option of every subcommand, and since when it exists"),
     ("completions", "bash|zsh|fish", "prints completions for a shell"),
     ("man", "", "prints a manual page"),
+];
+
+/// The options of `qimg inspect`.
+pub(crate) const INSPECT: &[Own] = &[
+    own("output", Some("human|json"), "a table, or a JSON object for each file on a line of its own"),
+    own("claimed", Some("FORMAT"), "what the images are said to be; anything else is refused"),
+    own("max-virtual-size", Some("SIZE"), "refuse images of a larger virtual size; 16T unless given"),
+    own("grant", Some("CODE"), "do not refuse an image for this; can be given more than once"),
+    own("hybrid", None, "accept optical discs with a partition table"),
 ];
 
 /// What qimg exits with, and when.
@@ -89,6 +103,10 @@ pub(crate) fn usage() -> String {
     text.push_str("\nof qimg itself, which run no qemu-img:\n\n");
     for (name, args, doc) in COMMANDS {
         text.push_str(&format!("  {}\n      {doc}\n", format!("{name} {args}").trim_end()));
+    }
+    text.push_str("\noptions of inspect, which exits with 1 if it refuses an image, 2 if it cannot read one:\n\n");
+    for own in INSPECT {
+        text.push_str(&format!("  {:<26}{}\n", own.spelled(), own.doc));
     }
     text.push_str(&format!("\nexit status: {}\n", EXIT_STATUS.replace("124", "\n124").replace("; \n", ";\n")));
     text

@@ -1,8 +1,13 @@
 //! Why a command is refused before anything runs.
 
+mod parse;
+
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
+pub use parse::{ParseError, ParseErrorKind};
+
+use crate::redact::redact;
 use crate::{ByteSize, CipherAlg, CipherMode, HashAlg};
 
 /// A command that is refused, because qemu-img always rejects it or gets it silently wrong.
@@ -323,110 +328,10 @@ pub enum Error {
     },
 }
 
-/// An argument list that is not a qemu-img command line.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParseError {
-    /// There is no subcommand.
-    #[error("no subcommand: write one of {}", crate::Subcommand::NAMES.join(", "))]
-    NoSubcommand,
-    /// The first argument is not a subcommand that is modelled.
-    #[error("`{}` is not a subcommand: write one of {}", one_line(name), crate::Subcommand::NAMES.join(", "))]
-    UnknownSubcommand {
-        /// The argument.
-        name: String,
-    },
-    /// The subcommand has no such option.
-    #[error("`{subcommand}` has no option `{}`", one_line(option))]
-    UnknownOption {
-        /// The subcommand.
-        subcommand: &'static str,
-        /// The option as written.
-        option: String,
-        /// Its place in the argument list, from 0.
-        at: usize,
-    },
-    /// A long option is a prefix of more than one.
-    #[error("option `{}` could be {}", one_line(option), candidates.join(" or "))]
-    AmbiguousOption {
-        /// The option as written.
-        option: String,
-        /// What it could mean.
-        candidates: Vec<String>,
-        /// Its place in the argument list, from 0.
-        at: usize,
-    },
-    /// An option that takes a value ends the argument list.
-    #[error("option `{}` needs a value", one_line(option))]
-    MissingValue {
-        /// The option as written.
-        option: String,
-        /// Its place in the argument list, from 0.
-        at: usize,
-    },
-    /// A long option that takes no value has one.
-    #[error("option `{}` takes no value", one_line(option))]
-    UnexpectedValue {
-        /// The option as written.
-        option: String,
-        /// Its place in the argument list, from 0.
-        at: usize,
-    },
-    /// Too few or too many operands.
-    #[error("`{subcommand}` needs {needs}, and {given} were given")]
-    Operands {
-        /// The subcommand.
-        subcommand: &'static str,
-        /// What it needs.
-        needs: &'static str,
-        /// How many there are.
-        given: usize,
-    },
-    /// An `--object` that is not well-formed.
-    #[error("`--object` at argument {at}: {reason}")]
-    Object {
-        /// Its place in the argument list, from 0.
-        at: usize,
-        /// What is wrong, without its value.
-        reason: String,
-    },
-    /// An option has a value that it cannot have.
-    #[error("option `{option}` takes {wanted}, and `{}` was given", one_line(value))]
-    Value {
-        /// The option.
-        option: String,
-        /// Its value.
-        value: String,
-        /// What it takes.
-        wanted: &'static str,
-    },
-    /// No `--object` defines the secret that an option names.
-    #[error("no --object defines the secret `{}`", one_line(id))]
-    NoSecret {
-        /// The id.
-        id: String,
-    },
-    /// No `--object` defines what an image names.
-    #[error("no --object has the id `{}`", one_line(id))]
-    NoObject {
-        /// The id.
-        id: String,
-    },
-    /// Something that the typed commands cannot hold. A [`CommandLine`](crate::CommandLine) can.
-    #[error("{what} cannot be held by the typed commands")]
-    NotModelled {
-        /// What it is.
-        what: String,
-    },
-    /// The combination is one that qemu-img always refuses.
-    #[error(transparent)]
-    Refused(#[from] Error),
-}
-
-/// A name as it stands in a message: whatever it holds, the message stays one line.
+/// A name as it stands in a message: whatever it holds, the message stays one line and shows no password.
 fn one_line(name: impl AsRef<OsStr>) -> String {
     let mut line = String::new();
-    for c in name.as_ref().to_string_lossy().chars() {
+    for c in redact(name.as_ref()).to_string_lossy().chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
     }
     line

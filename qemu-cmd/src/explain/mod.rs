@@ -1,9 +1,12 @@
 //! What each argument of a command line does, from the option table.
 
+mod parts;
+
 use std::ffi::{OsStr, OsString};
 
 use crate::command_line::{Given, Meaning, Piece};
 use crate::option_table::OperandSpec;
+use crate::redact::redact;
 use crate::{Arg, CommandLine, Subcommand};
 
 /// Arguments that belong together, and what they do.
@@ -15,6 +18,8 @@ pub struct Explained {
     pub args: Vec<OsString>,
     /// What they do.
     pub meaning: String,
+    /// What is in the list that they are: create options, the properties of an object, or the keys of a node, one each.
+    pub parts: Vec<Explained>,
 }
 
 impl CommandLine {
@@ -32,26 +37,36 @@ impl CommandLine {
     #[must_use]
     pub fn explain(&self) -> Vec<Explained> {
         let subcommand = self.subcommand();
-        let mut explained =
-            vec![Explained { args: vec![subcommand.as_str().into()], meaning: subcommand.summary().to_owned() }];
+        let mut explained = vec![Explained {
+            args: vec![subcommand.as_str().into()],
+            meaning: subcommand.summary().to_owned(),
+            parts: Vec::new(),
+        }];
         if let Some(mode) = self.added_cache() {
             explained.push(Explained {
                 args: vec!["-t".into(), mode.as_str().into()],
                 meaning: "the target's cache mode; added".to_owned(),
+                parts: Vec::new(),
             });
         }
         let mut operands = 0;
         for piece in &self.pieces {
-            let meaning = match &piece.meaning {
-                Meaning::Options(options) => self.of_options(options),
+            let args = shown(piece);
+            let (meaning, parts) = match &piece.meaning {
+                Meaning::Options(options) => {
+                    let parts = |given| self.parts_of_option(given, args.last().map(OsString::as_os_str));
+                    (self.of_options(options), options.iter().flat_map(parts).collect())
+                }
                 Meaning::Operand(operand) => {
                     operands += 1;
                     self.of_operand(operand, operands - 1)
                 }
-                Meaning::Help => "prints help, and does nothing else".to_owned(),
-                Meaning::Terminator => "ends the options: what follows is an operand, even with a dash".to_owned(),
+                Meaning::Help => ("prints help, and does nothing else".to_owned(), Vec::new()),
+                Meaning::Terminator => {
+                    ("ends the options: what follows is an operand, even with a dash".to_owned(), Vec::new())
+                }
             };
-            explained.push(Explained { args: shown(piece), meaning });
+            explained.push(Explained { args, meaning, parts });
         }
         explained
     }
@@ -78,7 +93,7 @@ impl CommandLine {
         }
     }
 
-    fn of_operand(&self, operand: &OsStr, at: usize) -> String {
+    fn of_operand(&self, operand: &OsStr, at: usize) -> (String, Vec<Explained>) {
         let specs = self.subcommand().operands();
         let is_last = at + 1 == self.operands().count();
         let spec = match self.subcommand() {
@@ -92,14 +107,15 @@ impl CommandLine {
             }
             _ => specs.get(at),
         };
-        let Some(spec) = spec else { return "one operand too many".to_owned() };
+        let Some(spec) = spec else { return ("one operand too many".to_owned(), Vec::new()) };
         let is_target = self.subcommand() == Subcommand::Convert && spec.name == "TARGET";
         let is_node = self.has(if is_target { "target-image-opts" } else { "image-opts" });
         let is_image = matches!(spec.name, "FILE" | "FILE1" | "FILE2" | "SOURCE" | "TARGET" | "if=INPUT");
         let doc = if is_target && self.has("n") { "the image to write into" } else { spec.doc };
         let name = spec.name.split('=').next().unwrap_or_default();
         let node = if is_node && is_image { ", as a key=value node" } else { "" };
-        format!("{name}: {doc}{node}")
+        let parts = if is_image { self.parts_of_operand(operand, is_node) } else { Vec::new() };
+        (format!("{name}: {doc}{node}"), parts)
     }
 }
 
@@ -111,25 +127,10 @@ fn same_name(spec: &OperandSpec, operand: &OsStr) -> bool {
 
 fn shown(piece: &Piece) -> Vec<OsString> {
     let show = |arg: &Arg| match arg {
-        Arg::Text(text) => without_password(text),
+        Arg::Text(text) => redact(text),
         Arg::Secret(id) => format!("secret,id={id},file=<{id}>").into(),
     };
     piece.args.iter().map(show).collect()
-}
-
-/// An address such as `https://user:password@host/` without the password.
-fn without_password(arg: &OsStr) -> OsString {
-    let hidden = || {
-        let text = arg.to_str()?;
-        let (scheme, rest) = text.split_once("://")?;
-        let authority = rest.split(['/', '?', '#']).next()?;
-        let (user_info, _) = authority.rsplit_once('@')?;
-        let (user, password) = user_info.split_once([':', '%'])?;
-        let tail = rest.get(user.len() + 1 + password.len()..)?;
-        let separator = rest.get(user.len()..user.len() + 1)?;
-        Some(format!("{scheme}://{user}{separator}***{tail}"))
-    };
-    hidden().map_or_else(|| arg.to_owned(), OsString::from)
 }
 
 #[cfg(test)]

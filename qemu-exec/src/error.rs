@@ -43,6 +43,9 @@ pub enum ErrorKind {
     NotPublished,
     /// The source is damaged: qemu-img would read zeros, or rubbish, and exit with 0. Nothing was written.
     SourceCorrupt,
+    /// The source is encrypted in a way that takes a wrong key without an error, and was to be
+    /// [checked](crate::Checks::source). Nothing was written.
+    KeyUnverifiable,
     /// The target is promised to read as zeros, and does not. Nothing was written.
     TargetNotZero,
     /// What was written is not what was read.

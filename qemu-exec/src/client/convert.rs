@@ -19,9 +19,14 @@ impl<E: Executor> QemuImg<E> {
     /// [`ErrorKind::Refused`] or [`ErrorKind::Unsupported`] before anything runs, or whatever kind the failure is.
     pub fn convert(&self, convert: &Convert) -> Result<Outcome, Error> {
         let convert = &self.with_target_cache(convert)?;
-        let Some(image) = convert.target().new_image() else { return self.run(&convert.invocation()?, self.data) };
+        self.check_before(convert)?;
+        let Some(image) = convert.target().new_image() else {
+            let outcome = self.run(&convert.invocation()?, self.data)?;
+            self.check_after(convert, convert.target().location())?;
+            return Ok(outcome);
+        };
         let spell = |place: &Location| convert.clone().target_at(place.clone()).invocation();
-        self.make(convert.target().location(), image.can_be_renamed(), spell, |_| Ok(()))
+        self.make(convert.target().location(), image.can_be_renamed(), spell, |place| self.check_after(convert, place))
     }
 
     /// The command with a cache mode that is durable, if it leaves that open.

@@ -1,10 +1,14 @@
 //! qemu-img behind typed calls.
 
+mod checks;
 mod commands;
 mod convert;
 mod inspect;
 mod new_file;
+mod patience;
 mod version;
+
+pub use checks::Checks;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -38,6 +42,9 @@ pub struct QemuImg<E> {
     probe_directory: Option<PathBuf>,
     cancel: Option<CancelToken>,
     publish: Publish,
+    checks: Checks,
+    /// How long locked images are waited for.
+    patience: Duration,
     /// `Some(None)` is a version that nobody understands.
     version: OnceLock<Option<QemuVersion>>,
 }
@@ -60,6 +67,8 @@ impl<E: Executor> QemuImg<E> {
             probe_directory: None,
             cancel: None,
             publish: Publish::new(),
+            checks: Checks::none(),
+            patience: Duration::ZERO,
             version: OnceLock::new(),
         }
     }
@@ -107,6 +116,12 @@ impl<E: Executor> QemuImg<E> {
         self
     }
 
+    /// What is looked at before and after a convert. Default: [`Checks::none`].
+    pub const fn checks(mut self, checks: Checks) -> Self {
+        self.checks = checks;
+        self
+    }
+
     /// The executor.
     pub const fn executor(&self) -> &E {
         &self.executor
@@ -114,11 +129,11 @@ impl<E: Executor> QemuImg<E> {
 
     /// Runs a command that has done its work if and only if it exits with 0.
     fn run(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
-        self.run_staged(invocation, bounds, None)
+        self.patiently(|| self.run_once(invocation, bounds, None))
     }
 
-    /// The same for one that writes an unfinished file, which is called by its final name in whatever is said of it.
-    fn run_staged(&self, invocation: &Invocation, bounds: Bounds, staging: Option<&Staging>) -> Result<Outcome, Error> {
+    /// The same, once, also for one that writes an unfinished file, which is called by its final name in whatever is said of it.
+    fn run_once(&self, invocation: &Invocation, bounds: Bounds, staging: Option<&Staging>) -> Result<Outcome, Error> {
         let mut outcome = self.attempt(invocation, bounds, staging)?;
         if let Some(staging) = staging {
             outcome.stdout = staging.rename_in(outcome.stdout);

@@ -39,7 +39,7 @@ impl Publish {
     }
 
     /// The permission bits, which the file has before there is any content in it, whatever the umask. Default: those of
-    /// the file that is replaced, or as [`new`](Self::new) says.
+    /// the file that is replaced, or as [`new`](Self::new) says. The owner must be able to read and write it.
     pub const fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode & 0o7777);
         self

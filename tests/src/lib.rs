@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -177,4 +177,20 @@ pub fn guest_content(kind: Kind, path: &Path) -> Vec<u8> {
     let raw = directory.path().join("raw");
     client().convert(&Convert::new(kind.source(path), Kind::Raw.target(&raw))).unwrap();
     std::fs::read(raw).unwrap()
+}
+
+/// A directory with [`content`] in a raw image `a`.
+#[must_use]
+pub fn with_source() -> TempDir {
+    let directory = scratch();
+    write_fixture(Kind::Raw, &directory.path().join("a"));
+    directory
+}
+
+/// What is in a directory, in order.
+#[must_use]
+pub fn names(directory: &Path) -> Vec<OsString> {
+    let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
 }

@@ -204,6 +204,7 @@ fn locked_images_are_waited_for() {
         waiting.join().unwrap().unwrap();
     });
     // So is a new image that another client is writing.
+    write_fixture(Kind::Qcow2, &a);
     let c = directory.path().join("c");
     let copy = convert(Source::qcow2(&a), &c, Raw::new());
     let token = CancelToken::new().unwrap();
@@ -212,6 +213,7 @@ fn locked_images_are_waited_for() {
         let slow = copy.clone().rate(ByteSize::kib(32));
         let other = scope.spawn(move || other.convert(&slow).unwrap_err().kind());
         while !directory.path().join(".c.partial").exists() {
+            assert!(!other.is_finished(), "it was never written");
             std::thread::sleep(Duration::from_millis(5));
         }
         let waiting = scope.spawn(|| patient.convert(&copy).map(drop));

@@ -38,6 +38,14 @@ impl Target {
         Self(TargetKind::Existing(image))
     }
 
+    /// The same target at another place.
+    pub fn at(self, location: impl Into<Location>) -> Self {
+        Self(match self.0 {
+            TargetKind::New { image, .. } => TargetKind::New { location: location.into(), image },
+            TargetKind::Existing(image) => TargetKind::Existing(image.at(location)),
+        })
+    }
+
     /// What is made; `None` of an image that exists.
     #[must_use]
     pub const fn new_image(&self) -> Option<&NewImage> {

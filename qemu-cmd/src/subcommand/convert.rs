@@ -1,31 +1,8 @@
-use super::{push_create_options, setters};
+use super::{SourceSnapshot, push_create_options, setters};
 use crate::format::{CreateOptions, Preallocation};
 use crate::image::{Spelled, TargetKind, plain_name};
 use crate::secret::SecretId;
 use crate::{Backing, ByteSize, CacheMode, Error, Format, Invocation, KeyVal, Location, Source, Target, rules};
-
-/// An internal snapshot of a source.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SourceSnapshot {
-    /// The one of this name.
-    Name(String),
-    /// The one of this id.
-    Id(String),
-    /// The one of this name, or if there is none, of this id.
-    NameOrId(String),
-}
-
-impl SourceSnapshot {
-    pub(crate) fn render(&self) -> std::ffi::OsString {
-        let (key, value) = match self {
-            Self::Name(name) => ("snapshot.name", name),
-            Self::Id(id) => ("snapshot.id", id),
-            Self::NameOrId(text) => return text.into(),
-        };
-        KeyVal::new().with(key, value).render()
-    }
-}
 
 /// `qemu-img convert`: copies the guest's content of one image into another.
 ///
@@ -188,10 +165,7 @@ impl Convert {
 
     /// The same, with the target at another place.
     pub fn target_at(mut self, location: impl Into<Location>) -> Self {
-        match &mut self.target.0 {
-            TargetKind::New { location: old, .. } => *old = location.into(),
-            TargetKind::Existing(image) => *image = image.clone().at(location),
-        }
+        self.target = self.target.at(location);
         self
     }
 

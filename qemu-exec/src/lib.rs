@@ -22,7 +22,7 @@
 //!
 //! The commands come from [`cmd`], the results from [`info`]. Linux only.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cancel;
 mod child;
@@ -40,7 +40,10 @@ mod plan;
 mod ploop;
 mod program;
 mod secrets;
+mod start;
 mod sudo;
+#[allow(unsafe_code)]
+mod sys;
 
 pub use qemu_cmd as cmd;
 pub use qemu_info as info;
@@ -51,7 +54,7 @@ pub use direct_io::{direct_io_works, safe_cache_mode};
 pub use dry_run::DryRunExecutor;
 pub use error::{Error, ErrorKind};
 pub use executor::{Executor, Output, Request};
-pub use limits::{Limit, Limits};
+pub use limits::{Limit, Limits, ResourceLimit};
 pub use local::LocalExecutor;
 pub use outcome::{End, Outcome};
 pub use plan::{Delivery, Launch, Plan};

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, waitpid};
 
-use crate::secrets::Filled;
-use crate::start::{Start, Started, could_not, start};
-use crate::{End, Error, Launch, Outcome, Output, Request};
+use crate::start::{Started, could_not};
+use crate::{End, Error, Outcome, Output, Request};
 
 /// How long a child has between TERM and KILL.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -18,16 +17,14 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// How much of standard error is kept.
 const STDERR_KEPT: usize = 64 << 10;
 
-/// Starts the child and waits for it, as the request says.
-pub(crate) fn run(
-    how: Start,
-    launch: &Launch,
-    filled: Filled,
+/// Waits for the child, as the request says.
+pub(crate) fn watch(
+    child: Started,
+    started: Instant,
     request: &Request<'_>,
     timeout: Option<Duration>,
 ) -> Result<Outcome, Error> {
-    let started = Instant::now();
-    let Started { pid, pidfd, stdout, stderr } = start(how, launch, filled, request)?;
+    let Started { pid, pidfd, stdout, stderr } = child;
     let mut watch = Watch {
         child: Child { pid, pidfd, status: None },
         stdout: Stream::new(stdout, false, request.output_limit, Keep::Start),

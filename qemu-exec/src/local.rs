@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use qemu_cmd::Invocation;
 
@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::secrets::Scheme;
-use crate::start::{Start, could_not};
+use crate::start::{self, OwnStreams, Start, could_not};
 use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
 
 /// Runs qemu-img as the user who calls.
@@ -146,18 +146,22 @@ pub(crate) fn plan(invocation: &Invocation, start: Start, launch: impl FnOnce(Ve
 pub(crate) fn run(
     request: &Request<'_>,
     timeout: Option<Duration>,
-    start: Start,
+    how: Start,
     launch: impl FnOnce(Vec<OsString>) -> Launch,
 ) -> Result<Outcome, Error> {
-    let scheme = Scheme::of(request.invocation, start);
+    let scheme = Scheme::of(request.invocation, how);
     if request.inherit_stdin && scheme.needs_stdin() {
         return Err(Error::new(ErrorKind::Refused)
             .message("standard input cannot carry both an image and a secret: give the image by its name")
             .about(request.invocation));
     }
+    let streams = OwnStreams::of(request)
+        .map_err(|source| could_not(request, "standard input or output could not be shared", source))?;
     let mut filled = scheme
         .fill(request.invocation)
         .map_err(|source| could_not(request, "the secrets could not be put into memory files", source))?;
     let launch = launch(std::mem::take(&mut filled.args));
-    child::run(start, &launch, filled, request, timeout)
+    let started = Instant::now();
+    let child = start::start(how, &launch, streams, filled, request)?;
+    child::watch(child, started, request, timeout)
 }

@@ -34,6 +34,23 @@ pub(crate) struct Started {
     pub(crate) stderr: PipeReader,
 }
 
+/// The streams that the child shares with the caller. To be taken before anything is opened, which may get their
+/// numbers if they are closed.
+#[derive(Default)]
+pub(crate) struct OwnStreams {
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+}
+
+impl OwnStreams {
+    pub(crate) fn of(request: &Request<'_>) -> io::Result<Self> {
+        Ok(Self {
+            stdin: request.inherit_stdin.then(|| own(io::stdin().as_fd())).transpose()?,
+            stdout: (request.output == Output::Forwarded).then(|| own(io::stdout().as_fd())).transpose()?,
+        })
+    }
+}
+
 /// What the child reads and writes: 0, 1, 2 and the secrets after them.
 struct Descriptors {
     stdin: OwnedFd,
@@ -43,9 +60,15 @@ struct Descriptors {
 }
 
 /// Starts the launch, with what its arguments refer to. The child has a process group of its own.
-pub(crate) fn start(start: Start, launch: &Launch, filled: Filled, request: &Request<'_>) -> Result<Started, Error> {
+pub(crate) fn start(
+    start: Start,
+    launch: &Launch,
+    streams: OwnStreams,
+    filled: Filled,
+    request: &Request<'_>,
+) -> Result<Started, Error> {
     let failed = |source: io::Error| could_not(request, "qemu-img could not be started", source);
-    let (descriptors, stdout, stderr) = descriptors(filled, request).map_err(failed)?;
+    let (descriptors, stdout, stderr) = descriptors(streams, filled).map_err(failed)?;
     let (pid, pidfd) = match start {
         Start::Native => native(launch, &descriptors, request)?,
         Start::Portable => portable(launch, descriptors).map_err(failed)?,
@@ -58,15 +81,12 @@ pub(crate) fn could_not(request: &Request<'_>, message: &str, source: io::Error)
     Error::new(ErrorKind::CouldNotStart).message(message).about(request.invocation).because(source)
 }
 
-fn descriptors(filled: Filled, request: &Request<'_>) -> io::Result<(Descriptors, Option<PipeReader>, PipeReader)> {
-    // The caller's own come first: what is opened here may get their numbers, if they are closed.
-    let own_stdin = request.inherit_stdin.then(|| own(io::stdin().as_fd())).transpose()?;
-    let own_stdout = (request.output == Output::Forwarded).then(|| own(io::stdout().as_fd())).transpose()?;
-    let stdin = match filled.stdin.or(own_stdin) {
+fn descriptors(own: OwnStreams, filled: Filled) -> io::Result<(Descriptors, Option<PipeReader>, PipeReader)> {
+    let stdin = match filled.stdin.or(own.stdin) {
         Some(stdin) => stdin,
         None => null()?,
     };
-    let (stdout, read_stdout) = match own_stdout {
+    let (stdout, read_stdout) = match own.stdout {
         Some(stdout) => (stdout, None),
         None => {
             let (read, write) = io::pipe()?;

@@ -157,3 +157,31 @@ fn a_child_does_not_outlive_its_parent() {
         wait_until("it lives on", || processes_about(&fifo).is_empty());
     }
 }
+
+/// Standard input is free for the image, since a secret has a descriptor of its own.
+#[test]
+fn qimg_takes_an_image_by_descriptor() {
+    let directory = scratch();
+    let image = directory.path().join("image");
+    fs::write(&image, [0; 1024]).unwrap();
+    let qimg = env!("CARGO_BIN_EXE_qimg-under-test");
+    let line = |line: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line, "sh", qimg]).arg(reporter(directory.path())).arg(qemu_img()).current_dir(&directory);
+        let output = shell.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        output.stdout
+    };
+    let object = "--object secret,id=s,data=hunter2";
+    let told = line(&format!(r#"exec "$1" --qemu-img "$2" info {object} -f raw /dev/stdin <image 9</dev/zero"#));
+    let report = Report::parse(&told);
+    assert_eq!(report.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!((Path::new(&report.fds[&0]), report.secrets), (&*image, vec!["hunter2".to_owned()]));
+
+    for name in ["/dev/fd/9", "/proc/self/fd/9", "/dev/stdin"] {
+        let number = if name == "/dev/stdin" { 0 } else { 9 };
+        let told = line(&format!(r#"exec "$1" --qemu-img "$3" info --output=json -f raw {name} {number}<image"#));
+        let info = qemu_info::ImageInfo::from_json(&told).unwrap();
+        assert_eq!((info.filename.as_str(), info.virtual_size), (name, 1024));
+    }
+}

@@ -82,7 +82,7 @@ pub struct Request<'a> {
     pub output_limit: usize,
     /// What stops it.
     pub cancel: Option<CancelToken>,
-    /// Whether it reads the caller's standard input; otherwise that is empty, or carries a secret.
+    /// Whether it reads the caller's standard input; otherwise that is empty, or carries secrets.
     pub inherit_stdin: bool,
     /// What is written first under another name; an executor that runs things on this machine
     /// [begins](Staging::begin) it, and runs [`launched`](Self::launched).
@@ -150,8 +150,8 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Lets the command read the caller's standard input, for an image called `/dev/stdin`. Default: no. A command
-    /// with a secret, which comes that way, does not start.
+    /// Lets the command read the caller's standard input, for an image called `/dev/stdin`. Default: no. Where secrets
+    /// come that way, a command with one does not start.
     pub const fn inherit_stdin(mut self, on: bool) -> Self {
         self.inherit_stdin = on;
         self

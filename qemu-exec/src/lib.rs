@@ -22,7 +22,7 @@
 //!
 //! The commands come from [`cmd`], the results from [`info`]. Linux only.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cancel;
 mod child;
@@ -44,7 +44,10 @@ mod ploop;
 mod program;
 mod publish;
 mod secrets;
+mod start;
 mod sudo;
+#[allow(unsafe_code)]
+mod sys;
 
 pub use qemu_cmd as cmd;
 pub use qemu_info as info;
@@ -56,7 +59,7 @@ pub use dry_run::DryRunExecutor;
 pub use error::{Error, ErrorKind};
 pub use executor::{Executor, Output, Request};
 pub use leftovers::remove_leftovers;
-pub use limits::{Limit, Limits};
+pub use limits::{Limit, Limits, ResourceLimit};
 pub use local::LocalExecutor;
 pub use open_image::open_image;
 pub use outcome::{End, Outcome};

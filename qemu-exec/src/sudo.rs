@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::environment::Environment;
+use crate::plan::LimitedBy;
 use crate::program::Program;
+use crate::start::Start;
 use crate::{End, Error, Executor, Launch, Outcome, Plan, Request, child, local};
 
 /// Runs qemu-img through `sudo -n`, which never asks for a password: as root, or as [`user`](Self::user).
@@ -101,7 +103,7 @@ impl SudoExecutor {
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
         let mut launch = Launch::new(self.qemu_img.path(), args)
-            .limited(&request.effective_limits(), self.prlimit.path())
+            .limited(request.effective_limits(), LimitedBy::Prlimit(self.prlimit.path()))
             .with_env(&self.environment);
         if let Some(timeout) = request.timeout {
             launch = launch.timed(timeout, child::GRACE, self.timeout.path());
@@ -121,7 +123,7 @@ impl Executor for SudoExecutor {
         self.environment.check(request.invocation)?;
         let _ = self.resolve(request);
         let request = &self.as_other(request);
-        Ok(local::plan(request, |args| self.launch(request, args)))
+        Ok(local::plan(request, Start::Portable, |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
@@ -130,7 +132,7 @@ impl Executor for SudoExecutor {
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
         // timeout(1) ends the command; should that fail, what is left is to stop waiting for sudo.
         let backstop = request.timeout.map(|timeout| timeout.saturating_add(child::GRACE).saturating_add(child::GRACE));
-        let mut outcome = local::run(&request, backstop, |args| self.launch(&request, args))?;
+        let mut outcome = local::run(&request, backstop, Start::Portable, |args| self.launch(&request, args))?;
         if let (Some(timeout), End::Exited(code)) = (request.timeout, outcome.end) {
             // timeout(1) exits with 124, or 137 if TERM was not enough.
             let killed = code == 137 && outcome.wall_time >= timeout.saturating_add(child::GRACE);

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod report;
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use std::time::Duration;
 use qemu_cmd::{Convert, Luks, LuksImage, Qcow2, Secret, Source, Target};
 use qemu_exec::{LocalExecutor, Publish, QemuImg, SudoExecutor};
 use tempfile::TempDir;
+
+pub use report::{Report, reporter};
 
 /// The passphrase of the encrypted fixtures.
 pub const PASSPHRASE: &str = "correct horse, battery staple";

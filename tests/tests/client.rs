@@ -118,16 +118,15 @@ fn each_subcommand_has_its_bounds() {
     for (name, run) in subcommands() {
         let launch = |client: &QemuImg<DryRunExecutor>| {
             run(client, Source::qcow2("/a")).unwrap();
-            client.executor().plans().pop().unwrap().launch.args
+            client.executor().plans().pop().unwrap().launch.limits
         };
-        let cpu = |args: Vec<OsString>| args.into_iter().find(|arg| arg.to_string_lossy().starts_with("--cpu="));
-        assert_eq!(cpu(launch(&client)), None, "{name}");
-        assert_eq!(cpu(launch(&bounded)).as_deref(), Some("--cpu=60:61".as_ref()), "{name}");
+        assert_eq!(launch(&client), Limits::none(), "{name}");
+        assert_eq!(launch(&bounded), minute, "{name}");
     }
     client.snapshot(&Snapshot::list(Source::qcow2("/a"))).unwrap();
     let _ = client.info(&Info::new(Source::qcow2("/a")));
     for plan in client.executor().plans().iter().rev().take(2) {
-        assert_eq!(plan.launch.args[0], "--cpu=30:31", "{plan:?}");
+        assert_eq!(plan.launch.limits, Limits::metadata(), "{plan:?}");
     }
 }
 

@@ -311,8 +311,7 @@ fn killed() {
             std::thread::sleep(Duration::from_millis(10));
         }
     });
-    // Without limits there is no prlimit that could be killed instead.
-    let error = info(&client().metadata_limits(Limits::none()), Source::raw(&fifo));
+    let error = info(&client(), Source::raw(&fifo));
     thread.join().unwrap();
     assert_eq!(error.kind(), ErrorKind::Killed(9), "{error}");
     assert_eq!(error.signal(), Some(9));

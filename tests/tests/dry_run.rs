@@ -104,7 +104,7 @@ fn check(own: &[&str], command: &[&str], marker: &Path, limits: &[(&str, &str)])
     assert_eq!(inner, masked(&plan.argv[1..]), "launch must end in the modelled command");
 
     let mut child =
-        Command::new(QIMG).args(&options).args(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Command::new(QIMG).args(&options).args(command).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     let wrapped = program > 0 && plan.launch[0].ends_with("sudo");
     let (mut saw_inner, mut saw_outer) = (false, !wrapped);
@@ -151,7 +151,7 @@ fn check(own: &[&str], command: &[&str], marker: &Path, limits: &[(&str, &str)])
             }
         }
         if child.try_wait().unwrap().is_some() && !(saw_inner && saw_outer) {
-            panic!("it ended before it was seen: {:?}", plan.launch);
+            panic!("it ended before it was seen: {:?} {:?}", plan.launch, child.wait_with_output());
         }
     }
     // timeout(1) forgets its child if it is told to end in the moment in which it has made it.

@@ -98,10 +98,13 @@ impl Image {
     /// With a checksum of VHDX, a CRC-32C, at `start + 4` over `length` bytes from `start`.
     #[must_use]
     pub fn crc(mut self, start: usize, length: usize) -> Self {
+        let shift = |crc: u32| (0..8).fold(crc, |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)));
+        let table: Vec<u32> = (0..256).map(shift).collect();
         self.bytes[start + 4..start + 8].fill(0);
-        let crc = self.bytes[start..start + length].iter().fold(!0_u32, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)))
-        });
+        let mut crc = !0_u32;
+        for byte in &self.bytes[start..start + length] {
+            crc = table[(crc as u8 ^ byte) as usize] ^ (crc >> 8);
+        }
         self.le32(start + 4, !crc)
     }
 

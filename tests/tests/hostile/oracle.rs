@@ -1,12 +1,16 @@
 //! What the real qemu-img says of an image, with its hands tied.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use qemu_info::inspect::{ImageFormat, Inspection, Name};
+use qemu_info::inspect::{ImageFormat, Inspection, Name, Policy, Verdict};
 use serde_json::Value;
-use tests::{bare, qemu_img};
+use tempfile::TempDir;
+use tests::hostile::image::Image;
+use tests::{bare, qemu_img, scratch};
+
+use crate::{inspected, long, streamed};
 
 /// A tool that is always there bounds what it may use: a gibibyte, and ten seconds.
 pub(crate) fn bounded<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
@@ -20,8 +24,7 @@ pub(crate) fn bounded<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = 
 pub(crate) fn can_open(format: ImageFormat) -> bool {
     static FORMATS: OnceLock<String> = OnceLock::new();
     let help = FORMATS.get_or_init(|| String::from_utf8(bare(["--help"]).stdout).unwrap());
-    let (_, formats) = help.split_once("Supported formats:").unwrap();
-    let has = format.driver().is_some_and(|driver| formats.split_whitespace().any(|name| name == driver));
+    let has = format.driver().is_some_and(|driver| help.split_whitespace().any(|word| word == driver));
     assert!(has || matches!(format, ImageFormat::Parallels | ImageFormat::Luks2), "no driver for {format}");
     has
 }
@@ -34,6 +37,60 @@ pub(crate) fn info(path: &Path, format: ImageFormat) -> Result<Value, String> {
         return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim_end()));
     }
     Ok(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// Holds what inspection says of images that it accepts against what qemu-img says: of one in `every`, or of all.
+pub(crate) struct Judge {
+    path: PathBuf,
+    every: usize,
+    directory: TempDir,
+    wrong: Vec<String>,
+    /// How many were accepted.
+    pub(crate) accepted: usize,
+    /// How many were refused.
+    pub(crate) refused: usize,
+}
+
+impl Judge {
+    pub(crate) fn new(every: usize) -> Self {
+        let directory = scratch();
+        let path = directory.path().join("image");
+        let every = if long() { 1 } else { every };
+        Self { path, every, directory, wrong: Vec::new(), accepted: 0, refused: 0 }
+    }
+
+    /// Inspects an image, and says whether it is accepted.
+    pub(crate) fn accepts(&mut self, what: impl FnOnce() -> String, image: &Image, policy: &Policy) -> bool {
+        let found = inspected(image, policy);
+        if (self.accepted + self.refused).is_multiple_of(self.every) {
+            streamed(image, policy, &found);
+        }
+        if found.verdict() == Verdict::Refuse {
+            self.refused += 1;
+            return false;
+        }
+        self.accepted += 1;
+        if self.accepted.is_multiple_of(self.every) && can_open(found.format()) {
+            image.write(&self.path);
+            let differences = match info(&self.path, found.format()) {
+                Ok(info) => differences(&found, &info),
+                // Its list of chunks is not looked at, and may be no list.
+                Err(why) if found.format() == ImageFormat::Dmg && why.ends_with("Invalid argument") => Vec::new(),
+                Err(why) => vec![why],
+            };
+            if !differences.is_empty() {
+                self.wrong.push(format!("{}: {}", what(), differences.join(", ")));
+            }
+        }
+        true
+    }
+
+    /// Fails if there was a difference.
+    pub(crate) fn close(self) {
+        assert!(self.accepted >= self.every, "qemu-img was never asked");
+        assert!(self.wrong.is_empty(), "{:#?}", self.wrong);
+        drop(self.directory);
+    }
 }
 
 /// In what inspection and qemu-img differ about an image.

@@ -46,6 +46,8 @@ pub enum ErrorKind {
     /// The source is encrypted in a way that takes a wrong key without an error, and was to be
     /// [checked](crate::Checks::source). Nothing was written.
     KeyUnverifiable,
+    /// What came of an [import](crate::QemuImg::import) is not acceptable, and was removed.
+    Untrusted,
     /// The target is promised to read as zeros, and does not. Nothing was written.
     TargetNotZero,
     /// What was written is not what was read.

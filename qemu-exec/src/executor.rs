@@ -1,5 +1,6 @@
 //! Who runs a command, and what they are asked.
 
+use std::fs::File;
 use std::time::Duration;
 
 use qemu_cmd::Invocation;
@@ -87,6 +88,8 @@ pub struct Request<'a> {
     /// What is written first under another name; an executor that runs things on this machine
     /// [begins](Staging::begin) it, and runs [`launched`](Self::launched).
     pub staging: Option<&'a Staging>,
+    /// A file that the process has open as its descriptor 3. An executor that cannot do that refuses.
+    pub handed: Option<&'a File>,
 }
 
 impl<'a> Request<'a> {
@@ -101,6 +104,7 @@ impl<'a> Request<'a> {
             cancel: None,
             inherit_stdin: false,
             staging: None,
+            handed: None,
         }
     }
 
@@ -112,6 +116,12 @@ impl<'a> Request<'a> {
     /// Writes to another file first. Default: none.
     pub const fn staging(mut self, staging: Option<&'a Staging>) -> Self {
         self.staging = staging;
+        self
+    }
+
+    /// Hands over a file, as the descriptor 3. Default: none.
+    pub const fn handing(mut self, file: Option<&'a File>) -> Self {
+        self.handed = file;
         self
     }
 

@@ -53,7 +53,7 @@ pub use qemu_cmd as cmd;
 pub use qemu_info as info;
 
 pub use cancel::CancelToken;
-pub use client::{Checks, QemuImg};
+pub use client::{Checks, Import, QemuImg};
 pub use direct_io::{direct_io_works, safe_cache_mode};
 pub use dry_run::DryRunExecutor;
 pub use error::{Error, ErrorKind};

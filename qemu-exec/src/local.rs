@@ -133,7 +133,7 @@ impl Executor for LocalExecutor {
 
 /// The plan of a launch that is made from filled arguments.
 pub(crate) fn plan(request: &Request<'_>, start: Start, launch: impl FnOnce(Vec<OsString>) -> Launch) -> Plan {
-    let scheme = Scheme::of(request.invocation, start);
+    let scheme = Scheme::of(request.invocation, start, request.handed.is_some().into());
     let mut argv = vec![OsString::from("qemu-img")];
     argv.extend(scheme.preview(request.invocation));
     Plan { argv, launch: launch(scheme.preview(request.launched())), secrets: scheme.deliveries() }
@@ -146,7 +146,12 @@ pub(crate) fn run(
     how: Start,
     launch: impl FnOnce(Vec<OsString>) -> Launch,
 ) -> Result<Outcome, Error> {
-    let scheme = Scheme::of(request.invocation, how);
+    if request.handed.is_some() && how == Start::Portable {
+        return Err(Error::new(ErrorKind::Refused)
+            .message("this executor cannot hand over an open file: use the native LocalExecutor")
+            .about(request.invocation));
+    }
+    let scheme = Scheme::of(request.invocation, how, request.handed.is_some().into());
     if request.inherit_stdin && scheme.needs_stdin() {
         return Err(Error::new(ErrorKind::Refused)
             .message("standard input cannot carry both an image and a secret: give the image by its name")

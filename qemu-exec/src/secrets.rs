@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::Delivery;
 use crate::start::Start;
 
-/// The descriptor of the first secret, where there is one for each.
+/// The first descriptor after the streams.
 const FIRST: u32 = 3;
 const STDIN: &str = "/dev/stdin";
 
@@ -27,7 +27,7 @@ const STDIN: &str = "/dev/stdin";
 /// which the others are encrypted in the arguments.
 pub(crate) enum Scheme<'a> {
     Nothing,
-    Descriptors(&'a [(SecretId, Secret)]),
+    Descriptors(&'a [(SecretId, Secret)], u32),
     Stdin(&'a SecretId, &'a Secret),
     Wrapped { master: String, secrets: &'a [(SecretId, Secret)] },
 }
@@ -38,15 +38,16 @@ pub(crate) struct Filled {
     pub(crate) args: Vec<OsString>,
     /// What standard input must be.
     pub(crate) stdin: Option<OwnedFd>,
-    /// What the descriptors from 3 on must be.
+    /// What the descriptors after those handed over must be.
     pub(crate) secrets: Vec<OwnedFd>,
 }
 
 impl<'a> Scheme<'a> {
-    pub(crate) fn of(invocation: &'a Invocation, start: Start) -> Self {
+    /// `handed` is how many descriptors come before those of secrets.
+    pub(crate) fn of(invocation: &'a Invocation, start: Start, handed: u32) -> Self {
         match (invocation.secrets(), start) {
             ([], _) => Self::Nothing,
-            (secrets, Start::Native) => Self::Descriptors(secrets),
+            (secrets, Start::Native) => Self::Descriptors(secrets, FIRST + handed),
             ([(id, secret)], Start::Portable) => Self::Stdin(id, secret),
             (secrets, Start::Portable) => Self::Wrapped { master: unused_id(invocation), secrets },
         }
@@ -55,8 +56,8 @@ impl<'a> Scheme<'a> {
     pub(crate) fn deliveries(&self) -> Vec<(SecretId, Delivery)> {
         match self {
             Self::Nothing => Vec::new(),
-            Self::Descriptors(secrets) => {
-                let numbers = (FIRST..).map(Delivery::Descriptor);
+            Self::Descriptors(secrets, first) => {
+                let numbers = (*first..).map(Delivery::Descriptor);
                 secrets.iter().zip(numbers).map(|((id, _), delivery)| (id.clone(), delivery)).collect()
             }
             Self::Stdin(id, _) => vec![((*id).clone(), Delivery::Stdin)],
@@ -77,7 +78,7 @@ impl<'a> Scheme<'a> {
     pub(crate) fn fill(&self, invocation: &Invocation) -> io::Result<Filled> {
         match self {
             Self::Nothing => Ok(Filled { args: self.preview(invocation), ..Filled::default() }),
-            Self::Descriptors(secrets) => {
+            Self::Descriptors(secrets, _) => {
                 let files = secrets.iter().map(|(_, secret)| sealed_memfd(secret.expose()));
                 Ok(Filled {
                     args: self.preview(invocation),
@@ -122,8 +123,8 @@ impl<'a> Scheme<'a> {
     fn spell(&self, invocation: &Invocation, wrapped: impl Fn(&SecretId) -> OsString) -> Vec<OsString> {
         let mut args = invocation.argv(|id| match self {
             Self::Wrapped { .. } => wrapped(id),
-            Self::Descriptors(secrets) => {
-                let number = secrets.iter().zip(FIRST..).find(|((other, _), _)| other == id).map(|(_, number)| number);
+            Self::Descriptors(secrets, first) => {
+                let number = secrets.iter().zip(*first..).find(|((other, _), _)| other == id).map(|(_, number)| number);
                 format!("secret,id={id},file=/dev/fd/{}", number.unwrap_or_default()).into()
             }
             _ => format!("secret,id={id},file={STDIN}").into(),
@@ -196,7 +197,7 @@ mod tests {
     #[test]
     fn several_secrets_are_wrapped_under_one_key() {
         let invocation = two_secrets();
-        let filled = Scheme::of(&invocation, Start::Portable).fill(&invocation).unwrap();
+        let filled = Scheme::of(&invocation, Start::Portable, 0).fill(&invocation).unwrap();
         let objects: Vec<KeyVal> = filled
             .args
             .windows(2)
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn the_preview_differs_only_in_random_bytes() {
         let invocation = two_secrets();
-        let scheme = Scheme::of(&invocation, Start::Portable);
+        let scheme = Scheme::of(&invocation, Start::Portable, 0);
         let (preview, real) = (scheme.preview(&invocation), scheme.fill(&invocation).unwrap().args);
         assert_eq!(preview.len(), real.len());
         for (a, b) in preview.iter().zip(&real).filter(|(a, b)| a != b) {

@@ -51,12 +51,12 @@ impl OwnStreams {
     }
 }
 
-/// What the child reads and writes: 0, 1, 2 and the secrets after them.
+/// What the child reads and writes: 0, 1, 2, and after them the file that is handed over, and the secrets.
 struct Descriptors {
     stdin: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
-    secrets: Vec<OwnedFd>,
+    others: Vec<OwnedFd>,
 }
 
 /// Starts the launch, with what its arguments refer to. The child has a process group of its own.
@@ -68,7 +68,7 @@ pub(crate) fn start(
     request: &Request<'_>,
 ) -> Result<Started, Error> {
     let failed = |source: io::Error| could_not(request, "qemu-img could not be started", source);
-    let (descriptors, stdout, stderr) = descriptors(streams, filled).map_err(failed)?;
+    let (descriptors, stdout, stderr) = descriptors(streams, filled, request).map_err(failed)?;
     let (pid, pidfd) = match start {
         Start::Native => native(launch, &descriptors, request)?,
         Start::Portable => portable(launch, descriptors).map_err(failed)?,
@@ -81,7 +81,11 @@ pub(crate) fn could_not(request: &Request<'_>, message: &str, source: io::Error)
     Error::new(ErrorKind::CouldNotStart).message(message).about(request.invocation).because(source)
 }
 
-fn descriptors(own: OwnStreams, filled: Filled) -> io::Result<(Descriptors, Option<PipeReader>, PipeReader)> {
+fn descriptors(
+    own: OwnStreams,
+    filled: Filled,
+    request: &Request<'_>,
+) -> io::Result<(Descriptors, Option<PipeReader>, PipeReader)> {
     let stdin = match filled.stdin.or(own.stdin) {
         Some(stdin) => stdin,
         None => null()?,
@@ -95,7 +99,10 @@ fn descriptors(own: OwnStreams, filled: Filled) -> io::Result<(Descriptors, Opti
     };
     let (read_stderr, write_stderr) = io::pipe()?;
     let stderr = write_stderr.into();
-    Ok((Descriptors { stdin, stdout, stderr, secrets: filled.secrets }, read_stdout, read_stderr))
+    let mut others: Vec<OwnedFd> =
+        request.handed.map(|file| file.as_fd().try_clone_to_owned()).into_iter().collect::<io::Result<_>>()?;
+    others.extend(filled.secrets);
+    Ok((Descriptors { stdin, stdout, stderr, others }, read_stdout, read_stderr))
 }
 
 /// A copy of one of the caller's own streams; if that is closed, a stream without content.
@@ -130,8 +137,8 @@ fn native(launch: &Launch, descriptors: &Descriptors, request: &Request<'_>) -> 
         .iter()
         .map(|limit| (limit.resource, Rlimit { current: Some(limit.soft), maximum: Some(limit.hard) }))
         .collect();
-    let Descriptors { stdin, stdout, stderr, secrets } = descriptors;
-    let descriptors: Vec<_> = [stdin, stdout, stderr].into_iter().chain(secrets).map(|fd| fd.as_fd()).collect();
+    let Descriptors { stdin, stdout, stderr, others } = descriptors;
+    let descriptors: Vec<_> = [stdin, stdout, stderr].into_iter().chain(others).map(|fd| fd.as_fd()).collect();
     let program = sys::Program {
         path: &program,
         args: &args,

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod hostile;
 mod report;
 
 use std::ffi::{OsStr, OsString};

@@ -163,6 +163,13 @@ impl Convert {
         &self.target
     }
 
+    /// The same, of this source alone.
+    pub fn with_source(mut self, source: Source) -> Self {
+        self.source = source;
+        self.more_sources.clear();
+        self
+    }
+
     /// The same, with the target at another place.
     pub fn target_at(mut self, location: impl Into<Location>) -> Self {
         self.target = self.target.at(location);

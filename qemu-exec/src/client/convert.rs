@@ -18,15 +18,25 @@ impl<E: Executor> QemuImg<E> {
     /// # Errors
     /// [`ErrorKind::Refused`] or [`ErrorKind::Unsupported`] before anything runs, or whatever kind the failure is.
     pub fn convert(&self, convert: &Convert) -> Result<Outcome, Error> {
+        self.convert_if(convert, |_| Ok(()))
+    }
+
+    /// The same, if what was written is acceptable.
+    pub(super) fn convert_if(
+        &self,
+        convert: &Convert,
+        acceptable: impl Fn(&Location) -> Result<(), Error>,
+    ) -> Result<Outcome, Error> {
         let convert = &self.with_target_cache(convert)?;
         self.check_before(convert)?;
+        let check = |place: &Location| self.check_after(convert, place).and_then(|()| acceptable(place));
         let Some(image) = convert.target().new_image() else {
             let outcome = self.run(&convert.invocation()?, self.data)?;
-            self.check_after(convert, convert.target().location())?;
+            check(convert.target().location())?;
             return Ok(outcome);
         };
         let spell = |place: &Location| convert.clone().target_at(place.clone()).invocation();
-        self.make(convert.target().location(), image.can_be_renamed(), spell, |place| self.check_after(convert, place))
+        self.make(convert.target().location(), image.can_be_renamed(), spell, check)
     }
 
     /// The command with a cache mode that is durable, if it leaves that open.

@@ -3,12 +3,14 @@
 mod checks;
 mod commands;
 mod convert;
+mod import;
 mod inspect;
 mod new_file;
 mod patience;
 mod version;
 
 pub use checks::Checks;
+pub use import::Import;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

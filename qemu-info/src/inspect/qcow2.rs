@@ -9,9 +9,9 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 
-use super::Code;
 use super::bytes::{Bytes, Stop};
 use super::report::Report;
+use super::{Code, limits};
 use header::Header;
 
 /// A part of the image, and where it is said that it is one.
@@ -54,9 +54,10 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     Ok(())
 }
 
-/// What qemu asks of every table: it starts with a cluster, and (which it does not ask) not with the header's.
+/// What qemu asks of every table, even an empty one: it starts with a cluster, where a file can have one, and (which
+/// it does not ask) not with the header's.
 fn placed(what: &str, start: u64, cluster_size: u64, field: u64, report: &mut Report<'_>) {
-    if !start.is_multiple_of(cluster_size) || start == 0 {
+    if !start.is_multiple_of(cluster_size) || start == 0 || start > limits::OFFSET {
         report.find(
             Code::Malformed,
             field,

@@ -116,7 +116,7 @@ mod tests {
             let image = Image::qcow2().be32(60, 1).be64(64, start);
             let inspection = inspect(Small(Cursor::new(image.bytes)), &Policy::untrusted()).unwrap();
             let codes: Vec<_> = inspection.findings().iter().map(|finding| finding.code).collect();
-            assert_eq!(codes, [Code::Truncated], "{start:#x}");
+            assert_eq!(codes.last(), Some(&Code::Truncated), "{start:#x}");
         }
     }
 

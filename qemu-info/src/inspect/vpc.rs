@@ -55,18 +55,18 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     // qemu refuses an image that ends before the last block.
     let table = (header.be64(16), entries * 4);
     let bitmap = (block / (8 * limits::SECTOR)).next_multiple_of(limits::SECTOR);
-    let mut last = (0, table.0);
+    let mut last = None;
     bytes.scan(table, |at, entry| {
         let sector = u32::from_be_bytes(entry);
         if sector != u32::MAX {
-            last = last.max((u64::from(sector) * limits::SECTOR, at));
+            last = last.max(Some((u64::from(sector) * limits::SECTOR, at)));
         }
         true
     })?;
     let end = bytes.sectors_end()?;
     report.inside("block allocation table", table, end, at + 16);
-    if last.0 > 0 {
-        report.inside("last block", (last.0, bitmap + block), end, last.1);
+    if let Some((start, field)) = last {
+        report.inside("last block", (start, bitmap + block), end, field);
     }
     Ok(())
 }

@@ -79,9 +79,7 @@ impl Inspect {
         if file == "-" {
             return self.inspect_stdin();
         }
-        // As `qemu_exec::open_image`, but who runs a program by hand may name a symbolic link.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        inspect_file(&File::from(rustix::fs::open(file, flags, Mode::empty())?), &self.policy)
+        inspect_file(&open(file)?, &self.policy)
     }
 
     /// Reads to the end, or to where it is certain that the image is refused.
@@ -99,6 +97,12 @@ impl Inspect {
             }
         }
     }
+}
+
+/// As `qemu_exec::open_image`, but who runs a program by hand may name a symbolic link.
+pub(crate) fn open(file: &OsStr) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(rustix::fs::open(file, flags, Mode::empty())?.into())
 }
 
 fn object(file: &OsStr, inspection: &Inspection) -> Result<String, Error> {

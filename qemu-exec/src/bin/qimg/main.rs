@@ -5,6 +5,7 @@ mod clean;
 mod completions;
 mod dry_run;
 mod explain;
+mod import;
 mod inspect;
 mod lint;
 mod man;
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
             Ok(ExitCode::from(u8::from(found)))
         }
         Action::Inspect(inspect) => inspect.run(),
+        Action::Run(options) if options.command.first().is_some_and(|command| command == "import") => {
+            import::import(&options)
+        }
         Action::Run(options) => act(&options),
     });
     result.unwrap_or_else(|error| {

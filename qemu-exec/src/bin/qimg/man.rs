@@ -2,7 +2,7 @@
 
 use qemu_exec::cmd::{OptionSpec, Subcommand, ValueKind};
 
-use crate::own::{COMMANDS, EXIT_STATUS, INSPECT, OPTIONS};
+use crate::own::{COMMANDS, EXIT_STATUS, IMPORT, INSPECT, OPTIONS};
 use crate::table::spellings;
 
 pub(crate) fn text() -> String {
@@ -33,6 +33,13 @@ pub(crate) fn text() -> String {
     page.section("OPTIONS OF INSPECT");
     page.line("It exits with 1 if it refuses an image, and with 2 if it cannot read one.");
     for own in INSPECT {
+        page.item(&own.spelled(), own.doc);
+    }
+    page.section("OPTIONS OF IMPORT");
+    page.line(
+        "They stand among those of convert. It exits with 1 if it refuses an image; -f is what that is said to be.",
+    );
+    for own in IMPORT {
         page.item(&own.spelled(), own.doc);
     }
     page.section("SUBCOMMANDS");

@@ -40,6 +40,11 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
         "tells from the bytes alone what images are and refer to, and whether to refuse them",
     ),
     (
+        "import",
+        "SRC DST [OPTION…]",
+        "converts an image from a stranger, with the target's options of convert, if inspection accepts it",
+    ),
+    (
         "clean",
         "[--dry-run] DIR…",
         "removes the unfinished images (.NAME.partial) in a directory that nobody is writing any more",
@@ -56,6 +61,15 @@ pub(crate) const INSPECT: &[Own] = &[
     own("max-virtual-size", Some("SIZE"), "refuse images of a larger virtual size; 16T unless given"),
     own("grant", Some("CODE"), "do not refuse an image for this; can be given more than once"),
     own("hybrid", None, "accept optical discs with a partition table"),
+];
+
+/// The options of `qimg import`, beside those of `convert`.
+pub(crate) const IMPORT: &[Own] = &[
+    own("max-virtual-size", Some("SIZE"), "refuse an image of a larger virtual size; 16T unless given"),
+    own("grant", Some("CODE"), "do not refuse the image for this; can be given more than once"),
+    own("hybrid", None, "accept an optical disc with a partition table"),
+    own("key-file", Some("FILE"), "the passphrase of an encrypted image"),
+    own("replace", None, "replace what has the target's name"),
 ];
 
 /// What qimg exits with, and when.
@@ -100,12 +114,16 @@ pub(crate) fn usage() -> String {
     for subcommand in Subcommand::ALL {
         text.push_str(&format!("  {:<10}{}\n", subcommand.as_str(), subcommand.summary()));
     }
-    text.push_str("\nof qimg itself, which run no qemu-img:\n\n");
+    text.push_str("\nof qimg itself:\n\n");
     for (name, args, doc) in COMMANDS {
         text.push_str(&format!("  {}\n      {doc}\n", format!("{name} {args}").trim_end()));
     }
     text.push_str("\noptions of inspect, which exits with 1 if it refuses an image, 2 if it cannot read one:\n\n");
     for own in INSPECT {
+        text.push_str(&format!("  {:<26}{}\n", own.spelled(), own.doc));
+    }
+    text.push_str("\noptions of import, which takes those of convert too: -f is what the image is said to be;\nit exits with 1 if it refuses:\n\n");
+    for own in IMPORT {
         text.push_str(&format!("  {:<26}{}\n", own.spelled(), own.doc));
     }
     text.push_str(&format!("\nexit status: {}\n", EXIT_STATUS.replace("124", "\n124").replace("; \n", ";\n")));

@@ -129,13 +129,14 @@ fn each_field_of_the_header_is_checked() {
         (image().be64(40, 3 * CLUSTER + 512), &[(Malformed, 40)]),
         (image().be64(40, 0), &[(Malformed, 40)]),
         (image().be64(40, 8 * CLUSTER), &[(Truncated, 40)]),
-        (image().be64(40, !(CLUSTER - 1)), &[(Truncated, 40)]),
+        (image().be64(40, !(CLUSTER - 1)), &[(Malformed, 40), (Truncated, 40)]),
         (image().be64(48, CLUSTER + 8), &[(Malformed, 48)]),
         (image().be64(48, 8 * CLUSTER), &[(Truncated, 48)]),
         (image().be32(56, 0), &[(Malformed, 56)]),
         (image().be32(56, 2049), &[(TableTooLarge, 56), (Truncated, 48)]),
         (image().be32(60, 1025).be64(64, 4 * CLUSTER), &[(TableTooLarge, 60)]),
         (image().be64(64, 1), &[(Malformed, 64)]),
+        (image().be64(64, 1 << 63), &[(Malformed, 64)]),
         (image().be64(72, 1 << 5), &[(UnknownFeatures, 72)]),
         (image().be64(72, 1 << 1), &[(Corrupt, 72)]),
         (image().be64(72, 1 << 2), &[(DataFile, 72)]),
@@ -234,7 +235,7 @@ fn each_snapshot_is_checked() {
         (with_snapshot().be32(index + 8, 5 << 20), &[(TableTooLarge, at + 8)]),
         (with_snapshot().be64(index, 5 * CLUSTER + 8), &[(Malformed, at)]),
         (with_snapshot().be64(index, 9 * CLUSTER), &[(Truncated, at)]),
-        (with_snapshot().be64(64, !(CLUSTER - 1)), &[(Truncated, 64)]),
+        (with_snapshot().be64(64, !(CLUSTER - 1)), &[(Malformed, 64), (Truncated, 64)]),
     ];
     for (index, (image, expected)) in cases.iter().enumerate() {
         assert_eq!(image.refused_for(), *expected, "{index}");

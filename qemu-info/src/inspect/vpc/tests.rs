@@ -81,7 +81,7 @@ fn what_qemu_refuses_is_refused() {
     for (at, bytes, code, offset) in of_footer {
         assert_eq!(refused(&dynamic(&[(at, bytes)], &[])).first(), Some(&(code, offset)), "{at}");
     }
-    let others: [(usize, &[u8], Code, u64); 7] = [
+    let others: [(usize, &[u8], Code, u64); 8] = [
         (8, &[1], Code::Malformed, 64),
         (512, b"x", Code::Malformed, 16),
         (512 + 33, &[0x30], Code::Malformed, 512 + 32),
@@ -89,6 +89,7 @@ fn what_qemu_refuses_is_refused() {
         (512 + 28, &[1], Code::Malformed, 512 + 28),
         (512 + 22, &[16], Code::Truncated, 512 + 16),
         (1536, &[0, 0, 0, 5], Code::Truncated, 1536),
+        (1536, &[0, 0, 0, 0], Code::Truncated, 1536),
     ];
     for (at, bytes, code, offset) in others {
         assert_eq!(refused(&dynamic(&[], &[(at, bytes)])).first(), Some(&(code, offset)), "{at}");

@@ -1,15 +1,14 @@
 //! One child process, watched by one poll loop.
 
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{self, PipeReader, Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, waitpid};
 
-use crate::{End, Launch, Outcome, Output, Request};
+use crate::start::{Started, could_not};
+use crate::{End, Error, Outcome, Output, Request};
 
 /// How long a child has between TERM and KILL.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -18,43 +17,23 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// How much of standard error is kept.
 const STDERR_KEPT: usize = 64 << 10;
 
-/// Starts the child and waits for it, as the request says.
-pub(crate) fn run(
-    launch: &Launch,
-    stdin: Option<OwnedFd>,
+/// Waits for the child, as the request says.
+pub(crate) fn watch(
+    child: Started,
+    started: Instant,
     request: &Request<'_>,
     timeout: Option<Duration>,
-) -> io::Result<Outcome> {
-    let started = Instant::now();
-    let mut command = Command::new(&launch.program);
-    command
-        .args(&launch.args)
-        .env_clear()
-        .envs(launch.env.iter().map(|(name, value)| (name, value)))
-        .stdin(match stdin {
-            Some(secret) => Stdio::from(secret),
-            None if request.inherit_stdin => Stdio::inherit(),
-            None => Stdio::null(),
-        })
-        .stdout(match request.output {
-            Output::Captured => Stdio::piped(),
-            Output::Forwarded => Stdio::inherit(),
-        })
-        .stderr(Stdio::piped())
-        .process_group(0);
-    let mut child = Group(command.spawn()?);
-    // The descriptors of the request's memory file close here, when the command is dropped.
-    drop(command);
-    let stdout = child.0.stdout.take();
-    let stderr = child.0.stderr.take();
+) -> Result<Outcome, Error> {
+    let Started { pid, pidfd, stdout, stderr } = child;
     let mut watch = Watch {
-        pidfd: pidfd_open(child.pid(), PidfdFlags::empty())?,
+        child: Child { pid, pidfd, status: None },
         stdout: Stream::new(stdout, false, request.output_limit, Keep::Start),
-        stderr: Stream::new(stderr, request.output == Output::Forwarded, STDERR_KEPT, Keep::End),
+        stderr: Stream::new(Some(stderr), request.output == Output::Forwarded, STDERR_KEPT, Keep::End),
         request,
         deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
     };
-    let (end, status) = watch.until_the_end(&mut child)?;
+    let (end, status) =
+        watch.until_the_end().map_err(|source| could_not(request, "qemu-img could not be watched", source))?;
     Ok(Outcome {
         end: end.unwrap_or_else(|| ended(status)),
         stdout: watch.stdout.kept,
@@ -63,8 +42,8 @@ pub(crate) fn run(
     })
 }
 
-fn ended(status: Option<ExitStatus>) -> End {
-    match status.map(|status| (status.code(), status.signal())) {
+fn ended(status: Option<WaitStatus>) -> End {
+    match status.map(|status| (status.exit_status(), status.terminating_signal())) {
         Some((Some(code), _)) => End::Exited(code),
         Some((None, Some(signal))) => End::Signaled(signal),
         _ => End::TimedOut,
@@ -72,26 +51,37 @@ fn ended(status: Option<ExitStatus>) -> End {
 }
 
 /// A child in its own process group, which is killed when this is dropped before the child was reaped.
-struct Group(Child);
+struct Child {
+    pid: Pid,
+    /// Readable when it has ended.
+    pidfd: OwnedFd,
+    /// How it ended; once that is known, the number may be somebody else's.
+    status: Option<WaitStatus>,
+}
 
-impl Group {
-    fn pid(&self) -> Pid {
-        Pid::from_child(&self.0)
+impl Child {
+    fn signal(&self, signal: Signal) {
+        if self.status.is_none() {
+            // It fails only when there is nobody left, or nobody whom we may signal.
+            let _ = kill_process_group(self.pid, signal);
+        }
     }
 
-    fn signal(&self, signal: Signal) {
-        // It fails only when there is nobody left, or nobody whom we may signal.
-        let _ = kill_process_group(self.pid(), signal);
+    fn try_wait(&mut self) -> io::Result<Option<WaitStatus>> {
+        if self.status.is_none() {
+            self.status = waitpid(Some(self.pid), WaitOptions::NOHANG)?.map(|(_, status)| status);
+        }
+        Ok(self.status)
     }
 }
 
-impl Drop for Group {
+impl Drop for Child {
     fn drop(&mut self) {
-        if let Ok(None) = self.0.try_wait() {
+        if let Ok(None) = self.try_wait() {
             self.signal(Signal::KILL);
             // A child that survives KILL is not ours to signal, and must not keep us.
             let gone = Instant::now() + DRAIN;
-            while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < gone {
+            while matches!(self.try_wait(), Ok(None)) && Instant::now() < gone {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
@@ -99,16 +89,16 @@ impl Drop for Group {
 }
 
 struct Watch<'a> {
-    pidfd: OwnedFd,
-    stdout: Stream<std::process::ChildStdout>,
-    stderr: Stream<std::process::ChildStderr>,
+    child: Child,
+    stdout: Stream,
+    stderr: Stream,
     request: &'a Request<'a>,
     deadline: Option<Instant>,
 }
 
 impl Watch<'_> {
     /// Why we ended the child, if we did, and its status, if it could be had.
-    fn until_the_end(&mut self, child: &mut Group) -> io::Result<(Option<End>, Option<ExitStatus>)> {
+    fn until_the_end(&mut self) -> io::Result<(Option<End>, Option<WaitStatus>)> {
         let mut reason = None;
         while !self.wait(self.deadline, reason.is_none())? {
             let now = Instant::now();
@@ -123,10 +113,10 @@ impl Watch<'_> {
                 continue;
             };
             match reason {
-                None => child.signal(Signal::TERM),
+                None => self.child.signal(Signal::TERM),
                 Some(_) if !due => continue,
                 Some(_) => {
-                    child.signal(Signal::KILL);
+                    self.child.signal(Signal::KILL);
                     self.wait(now.checked_add(GRACE), false)?;
                     break;
                 }
@@ -136,9 +126,9 @@ impl Watch<'_> {
         }
         if reason.is_some() {
             // What ignored TERM, or was forked by the child, goes too.
-            child.signal(Signal::KILL);
+            self.child.signal(Signal::KILL);
         }
-        let status = child.0.try_wait()?;
+        let status = self.child.try_wait()?;
         let drained = Instant::now() + DRAIN;
         while self.streams_open() && Instant::now() < drained {
             self.poll(Some(drained), false, false)?;
@@ -177,7 +167,7 @@ impl Watch<'_> {
         let readable = |fd| (fd, PollFlags::IN);
         let err = if held_back { Some((own_stderr.as_fd(), PollFlags::OUT)) } else { self.stderr.fd().map(readable) };
         let cancel = self.request.cancel.as_ref().filter(|_| watch_cancel).map(|token| readable(token.read_end()));
-        let child = watch_child.then(|| readable(self.pidfd.as_fd()));
+        let child = watch_child.then(|| readable(self.child.pidfd.as_fd()));
         let watched = [self.stdout.fd().map(readable), err, cancel, child];
         let mut fds: Vec<PollFd<'_>> =
             watched.iter().flatten().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
@@ -215,8 +205,8 @@ enum Keep {
 }
 
 /// One of the child's output pipes, and what is kept of what came out of it.
-struct Stream<R> {
-    pipe: Option<R>,
+struct Stream {
+    pipe: Option<PipeReader>,
     /// Whether it is passed on to our standard error.
     forward: bool,
     keep: Keep,
@@ -225,13 +215,13 @@ struct Stream<R> {
     overflowed: bool,
 }
 
-impl<R: Read + AsFd> Stream<R> {
-    const fn new(pipe: Option<R>, forward: bool, limit: usize, keep: Keep) -> Self {
+impl Stream {
+    const fn new(pipe: Option<PipeReader>, forward: bool, limit: usize, keep: Keep) -> Self {
         Self { pipe, forward, keep, limit, kept: Vec::new(), overflowed: false }
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.pipe.as_ref().map(AsFd::as_fd)
+        self.pipe.as_ref().map(|pipe| pipe.as_fd())
     }
 
     /// Takes what is there; at the end of the stream the pipe is closed.

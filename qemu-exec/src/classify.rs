@@ -17,7 +17,7 @@ impl Outcome {
     }
 }
 
-fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limits) -> Error {
+pub(crate) fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limits) -> Error {
     let said = invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
     let text = Text::new(&said, invocation);
     let (exit, signal) = match outcome.end {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use qemu_cmd::ByteSize;
+
 use crate::Limit;
 
 /// What a caller can act on.
@@ -26,8 +28,30 @@ pub enum ErrorKind {
     KeyNeeded,
     /// Another process uses an image.
     Locked,
-    /// A file system or quota is full. What was written stays.
+    /// A file system or quota is full. What was written to a device or an existing image stays.
     NoSpace,
+    /// The destination exists, and is [not to be replaced](crate::Publish::replace).
+    AlreadyExists,
+    /// The file system has fewer bytes free than the image needs; nothing was written.
+    SpaceMissing {
+        /// How many the new image needs, as `measure` says.
+        needed: ByteSize,
+        /// How many the caller may still write.
+        available: ByteSize,
+    },
+    /// The image is written, and could not be given its name, or not durably; the source says why.
+    NotPublished,
+    /// The source is damaged: qemu-img would read zeros, or rubbish, and exit with 0. Nothing was written.
+    SourceCorrupt,
+    /// The source is encrypted in a way that takes a wrong key without an error, and was to be
+    /// [checked](crate::Checks::source). Nothing was written.
+    KeyUnverifiable,
+    /// What came of an [import](crate::QemuImg::import) is not acceptable, and was removed.
+    Untrusted,
+    /// The target is promised to read as zeros, and does not. Nothing was written.
+    TargetNotZero,
+    /// What was written is not what was read.
+    ContentDiffers,
     /// A limit of the request was hit.
     LimitHit(Limit),
     /// The limits could not be set: the caller's own are lower.

@@ -1,10 +1,11 @@
 //! Who runs a command, and what they are asked.
 
+use std::fs::File;
 use std::time::Duration;
 
 use qemu_cmd::Invocation;
 
-use crate::{CancelToken, Error, Limits, Outcome, Plan};
+use crate::{CancelToken, Error, Limits, Outcome, Plan, Staging};
 
 /// Something that can run qemu-img.
 ///
@@ -82,8 +83,13 @@ pub struct Request<'a> {
     pub output_limit: usize,
     /// What stops it.
     pub cancel: Option<CancelToken>,
-    /// Whether it reads the caller's standard input; otherwise that is empty, or carries a secret.
+    /// Whether it reads the caller's standard input; otherwise that is empty, or carries secrets.
     pub inherit_stdin: bool,
+    /// What is written first under another name; an executor that runs things on this machine
+    /// [begins](Staging::begin) it, and runs [`launched`](Self::launched).
+    pub staging: Option<&'a Staging>,
+    /// A file that the process has open as its descriptor 3. An executor that cannot do that refuses.
+    pub handed: Option<&'a File>,
 }
 
 impl<'a> Request<'a> {
@@ -97,7 +103,26 @@ impl<'a> Request<'a> {
             output_limit: 64 << 20,
             cancel: None,
             inherit_stdin: false,
+            staging: None,
+            handed: None,
         }
+    }
+
+    /// The command that is given to the kernel: with staging, the one that writes to the unfinished file.
+    pub fn launched(&self) -> &'a Invocation {
+        self.staging.map_or(self.invocation, Staging::invocation)
+    }
+
+    /// Writes to another file first. Default: none.
+    pub const fn staging(mut self, staging: Option<&'a Staging>) -> Self {
+        self.staging = staging;
+        self
+    }
+
+    /// Hands over a file, as the descriptor 3. Default: none.
+    pub const fn handing(mut self, file: Option<&'a File>) -> Self {
+        self.handed = file;
+        self
     }
 
     /// The limits of the process. Default: none.
@@ -135,8 +160,8 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Lets the command read the caller's standard input, for an image called `/dev/stdin`. Default: no. A command
-    /// with a secret, which comes that way, does not start.
+    /// Lets the command read the caller's standard input, for an image called `/dev/stdin`. Default: no. Where secrets
+    /// come that way, a command with one does not start.
     pub const fn inherit_stdin(mut self, on: bool) -> Self {
         self.inherit_stdin = on;
         self

@@ -22,7 +22,7 @@
 //!
 //! The commands come from [`cmd`], the results from [`info`]. Linux only.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cancel;
 mod child;
@@ -33,29 +33,39 @@ mod dry_run;
 mod environment;
 mod error;
 mod executor;
+mod leftovers;
 mod limits;
 mod local;
+mod open_image;
 mod outcome;
+mod partial;
 mod plan;
 mod ploop;
 mod program;
+mod publish;
 mod secrets;
+mod start;
 mod sudo;
+#[allow(unsafe_code)]
+mod sys;
 
 pub use qemu_cmd as cmd;
 pub use qemu_info as info;
 
 pub use cancel::CancelToken;
-pub use client::QemuImg;
+pub use client::{Checks, Import, QemuImg};
 pub use direct_io::{direct_io_works, safe_cache_mode};
 pub use dry_run::DryRunExecutor;
 pub use error::{Error, ErrorKind};
 pub use executor::{Executor, Output, Request};
-pub use limits::{Limit, Limits};
+pub use leftovers::remove_leftovers;
+pub use limits::{Limit, Limits, ResourceLimit};
 pub use local::LocalExecutor;
+pub use open_image::open_image;
 pub use outcome::{End, Outcome};
 pub use plan::{Delivery, Launch, Plan};
 pub use ploop::ploop_image;
+pub use publish::{Publish, Staging};
 pub use sudo::SudoExecutor;
 
 /// The examples of the README.

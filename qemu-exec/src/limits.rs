@@ -38,6 +38,26 @@ pub enum Limit {
     Processes,
 }
 
+/// A limit as the kernel is told it. It displays as an option of prlimit(1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResourceLimit {
+    /// Its name, as in `RLIMIT_…` and prlimit(1): `cpu`, `as`, `fsize`, `nofile`, `core` or `nproc`.
+    pub name: &'static str,
+    /// The limit that is enforced, in bytes, seconds, or a number.
+    pub soft: u64,
+    /// What the process may raise that to.
+    pub hard: u64,
+    pub(crate) resource: Resource,
+}
+
+impl fmt::Display for ResourceLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, soft, hard, .. } = self;
+        if soft == hard { write!(f, "--{name}={soft}") } else { write!(f, "--{name}={soft}:{hard}") }
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -159,23 +179,35 @@ impl Limits {
         Some(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1))
     }
 
-    /// The options of prlimit(1), in a fixed order.
-    pub(crate) fn prlimit_options(&self) -> Vec<OsString> {
-        let mut options = Vec::new();
-        if let Some(seconds) = self.cpu_seconds() {
-            // Soft below hard: the soft limit kills with SIGXCPU, which tells what happened; the hard one with
-            // SIGKILL, which does not.
-            options.push(format!("--cpu={seconds}:{}", seconds.saturating_add(1)));
-        }
-        let sizes = [
-            ("as", self.address_space.map(ByteSize::as_u64)),
-            ("fsize", self.file_size.map(ByteSize::as_u64)),
-            ("nofile", self.open_files),
-            ("core", self.core.map(ByteSize::as_u64)),
-            ("nproc", self.processes),
+    /// What the kernel is told, in a fixed order.
+    #[must_use]
+    pub fn to_resource_limits(&self) -> Vec<ResourceLimit> {
+        let equal = |name, resource, value: Option<u64>| {
+            value.map(|value| ResourceLimit { name, soft: value, hard: value, resource })
+        };
+        let size = |size: Option<ByteSize>| size.map(ByteSize::as_u64);
+        // Soft below hard: the soft limit kills with SIGXCPU, which tells what happened; the hard one with SIGKILL,
+        // which does not.
+        let cpu = self.cpu_seconds().map(|soft| ResourceLimit {
+            name: "cpu",
+            soft,
+            hard: soft.saturating_add(1),
+            resource: Resource::Cpu,
+        });
+        let all = [
+            cpu,
+            equal("as", Resource::As, size(self.address_space)),
+            equal("fsize", Resource::Fsize, size(self.file_size)),
+            equal("nofile", Resource::Nofile, self.open_files),
+            equal("core", Resource::Core, size(self.core)),
+            equal("nproc", Resource::Nproc, self.processes),
         ];
-        options.extend(sizes.iter().filter_map(|(name, value)| Some(format!("--{name}={}", (*value)?))));
-        options.into_iter().map(OsString::from).collect()
+        all.into_iter().flatten().collect()
+    }
+
+    /// The options of prlimit(1), in the same order.
+    pub(crate) fn prlimit_options(&self) -> Vec<OsString> {
+        self.to_resource_limits().iter().map(|limit| limit.to_string().into()).collect()
     }
 }
 
@@ -184,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prlimit_options_are_in_order() {
+    fn limits_are_in_order() {
         assert_eq!(Limits::metadata().prlimit_options(), ["--cpu=30:31", "--as=1073741824"]);
         let all = Limits::none()
             .processes(7)

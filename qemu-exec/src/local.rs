@@ -2,24 +2,37 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-use qemu_cmd::Invocation;
+use std::time::{Duration, Instant};
 
 use crate::environment::Environment;
+use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::secrets::Scheme;
+use crate::start::{self, OwnStreams, Start, could_not};
 use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
 
 /// Runs qemu-img as the user who calls.
 ///
 /// `qemu-img` is looked up once, in `PATH` and the standard directories. It runs in a process group of its
 /// own, with an environment that holds `LC_ALL=C`, `LANG=C`, what [`env`](Self::env) adds, and nothing of the
-/// caller's. Limits are set by prlimit(1), which then becomes qemu-img.
+/// caller's; with every signal at its default, and no descriptor but its streams and its secrets.
+///
+/// * **Limits** are set by the child itself, before it is qemu-img. That takes no copy of the caller, however large
+///   that is.
+/// * **Secrets** are sealed memory files, which the child has as its descriptors 3, 4, and so on. So the arguments are
+///   the same every time, and a dry run shows them to the byte.
+/// * **Death of the caller** is that of qemu-img too, by SIGKILL: nobody is left to publish what it writes, or to end
+///   it when its time is up. The caller is the thread that called, which waits for qemu-img; but the kernel forgets this
+///   for a program with capabilities of its own.
+///
+/// This needs Linux 5.9; [`portable`](Self::portable) does with less.
 #[derive(Debug)]
 pub struct LocalExecutor {
     qemu_img: Program,
     prlimit: Program,
     environment: Environment,
+    directory: Option<PathBuf>,
+    start: Start,
 }
 
 impl Default for LocalExecutor {
@@ -38,7 +51,35 @@ impl LocalExecutor {
     /// Runs another qemu-img: a path, or a name to be looked up.
     #[must_use]
     pub fn with_program(qemu_img: impl Into<PathBuf>) -> Self {
-        Self { qemu_img: Program::new(qemu_img), prlimit: Program::new("prlimit"), environment: Environment::default() }
+        Self {
+            qemu_img: Program::new(qemu_img),
+            prlimit: Program::new("prlimit"),
+            environment: Environment::default(),
+            directory: None,
+            start: Start::Native,
+        }
+    }
+
+    /// Starts qemu-img with the means of the standard library only: limits are set by prlimit(1), which then becomes
+    /// qemu-img; one secret comes on standard input, and several are encrypted in the arguments, under a key that comes
+    /// on standard input. qemu-img does not die with the caller, and inherits signals that are ignored and descriptors
+    /// that are not close-on-exec.
+    ///
+    /// For a sandbox or an emulator that lacks `clone` with `CLONE_VM`, or `close_range`.
+    #[must_use]
+    pub const fn portable(mut self) -> Self {
+        self.start = Start::Portable;
+        self
+    }
+
+    /// Runs qemu-img in this directory. Default: the caller's.
+    ///
+    /// Relative names in a command are of that directory then. [`QemuImg`](crate::QemuImg) does not know of it when it
+    /// asks the machine about a target: give absolute names there.
+    #[must_use]
+    pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
     }
 
     /// Gives qemu-img another environment variable, such as `SSH_AUTH_SOCK` or `CEPH_ARGS`; of several values of one
@@ -56,15 +97,21 @@ impl LocalExecutor {
     /// Looks up what is needed.
     fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {
         self.qemu_img.resolve()?;
-        if !request.effective_limits().is_none() {
+        if self.start == Start::Portable && !request.effective_limits().is_none() {
             self.prlimit.resolve()?;
         }
         Ok(())
     }
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
+        let by = match self.start {
+            Start::Native => LimitedBy::Child,
+            Start::Portable => LimitedBy::Prlimit(self.prlimit.path()),
+        };
         let limits = request.effective_limits().within_own();
-        Launch::new(self.qemu_img.path(), args).limited(&limits, self.prlimit.path()).with_env(&self.environment)
+        let mut launch = Launch::new(self.qemu_img.path(), args).limited(limits, by).with_env(&self.environment);
+        launch.directory.clone_from(&self.directory);
+        launch
     }
 }
 
@@ -74,42 +121,52 @@ impl Executor for LocalExecutor {
         self.environment.check(request.invocation)?;
         // The plan is also of use where qemu-img is not installed.
         let _ = self.resolve(request);
-        Ok(plan(request.invocation, |args| self.launch(request, args)))
+        Ok(plan(request, self.start, |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
         self.environment.check(request.invocation)?;
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
-        run(&request, request.timeout, |args| self.launch(&request, args))
+        run(&request, request.timeout, self.start, |args| self.launch(&request, args))
     }
 }
 
 /// The plan of a launch that is made from filled arguments.
-pub(crate) fn plan(invocation: &Invocation, launch: impl FnOnce(Vec<OsString>) -> Launch) -> Plan {
-    let scheme = Scheme::of(invocation);
-    let args = scheme.preview(invocation);
+pub(crate) fn plan(request: &Request<'_>, start: Start, launch: impl FnOnce(Vec<OsString>) -> Launch) -> Plan {
+    let scheme = Scheme::of(request.invocation, start, request.handed.is_some().into());
     let mut argv = vec![OsString::from("qemu-img")];
-    argv.extend(args.iter().cloned());
-    Plan { argv, launch: launch(args), secrets: scheme.deliveries() }
+    argv.extend(scheme.preview(request.invocation));
+    Plan { argv, launch: launch(scheme.preview(request.launched())), secrets: scheme.deliveries() }
 }
 
 /// Runs a launch that is made from filled arguments.
 pub(crate) fn run(
     request: &Request<'_>,
-    timeout: Option<std::time::Duration>,
+    timeout: Option<Duration>,
+    how: Start,
     launch: impl FnOnce(Vec<OsString>) -> Launch,
 ) -> Result<Outcome, Error> {
-    let could_not = |source: std::io::Error| {
-        Error::new(ErrorKind::CouldNotStart)
-            .message("qemu-img could not be started or watched")
-            .about(request.invocation)
-            .because(source)
-    };
-    if request.inherit_stdin && !request.invocation.secrets().is_empty() {
+    if request.handed.is_some() && how == Start::Portable {
+        return Err(Error::new(ErrorKind::Refused)
+            .message("this executor cannot hand over an open file: use the native LocalExecutor")
+            .about(request.invocation));
+    }
+    let scheme = Scheme::of(request.invocation, how, request.handed.is_some().into());
+    if request.inherit_stdin && scheme.needs_stdin() {
         return Err(Error::new(ErrorKind::Refused)
             .message("standard input cannot carry both an image and a secret: give the image by its name")
             .about(request.invocation));
     }
-    let filled = Scheme::of(request.invocation).fill(request.invocation).map_err(could_not)?;
-    child::run(&launch(filled.args), filled.stdin, request, timeout).map_err(could_not)
+    if let Some(staging) = request.staging {
+        staging.begin().map_err(|error| error.about(request.invocation))?;
+    }
+    let streams = OwnStreams::of(request)
+        .map_err(|source| could_not(request, "standard input or output could not be shared", source))?;
+    let mut filled = scheme
+        .fill(request.launched())
+        .map_err(|source| could_not(request, "the secrets could not be put into memory files", source))?;
+    let launch = launch(std::mem::take(&mut filled.args));
+    let started = Instant::now();
+    let child = start::start(how, &launch, streams, filled, request)?;
+    child::watch(child, started, request, timeout)
 }

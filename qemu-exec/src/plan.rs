@@ -14,6 +14,8 @@ use crate::{Limit, Limits};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Delivery {
+    /// As a sealed memory file that is this descriptor.
+    Descriptor(u32),
     /// As a sealed memory file on standard input.
     Stdin,
     /// Encrypted with AES-256-CBC among the arguments, under a random key that comes on standard input.
@@ -25,16 +27,18 @@ impl Delivery {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Descriptor(_) => "fd",
             Self::Stdin => "stdin",
             Self::Wrapped => "wrapped",
         }
     }
 }
 
-/// What the kernel is given: a program, its arguments and its environment.
+/// What is started: a program, its arguments and its environment, and what the child does before it is the program.
 ///
-/// The environment is complete: nothing is inherited. Everything is exact, so that it can be pasted, also what
-/// `Display` writes for a shell: a secret is in none of it, but a password that somebody wrote into a name is.
+/// The environment is complete: nothing is inherited. It displays as a line for a shell that does the same, with the
+/// variables left out, which a shell takes in front. Everything is exact, so that it can be pasted: a secret is in none
+/// of it, but a password that somebody wrote into a name is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Launch {
@@ -44,6 +48,10 @@ pub struct Launch {
     pub args: Vec<OsString>,
     /// The environment.
     pub env: Vec<(OsString, OsString)>,
+    /// The limits that the child sets for itself. What prlimit(1) sets is among the arguments instead.
+    pub limits: Limits,
+    /// The working directory, if it is not the caller's.
+    pub directory: Option<PathBuf>,
 }
 
 /// What an executor would do for a request.
@@ -66,8 +74,26 @@ impl Plan {
     }
 }
 
+/// Who sets limits.
+#[derive(Clone, Copy)]
+pub(crate) enum LimitedBy<'a> {
+    /// The child, before it is the program.
+    Child,
+    /// prlimit(1), which sets its own and becomes the command.
+    Prlimit(&'a Path),
+}
+
 impl fmt::Display for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(directory) = &self.directory {
+            write!(f, "env -C {} ", shell_quote(directory.as_os_str()))?;
+        }
+        if !self.limits.is_none() {
+            f.write_str("prlimit ")?;
+        }
+        for limit in self.limits.to_resource_limits() {
+            write!(f, "{limit} ")?;
+        }
         f.write_str(&shell_quote(self.program.as_os_str()))?;
         for arg in &self.args {
             write!(f, " {}", shell_quote(arg))?;
@@ -81,23 +107,28 @@ impl Launch {
     #[must_use]
     pub fn new(program: &Path, args: Vec<OsString>) -> Self {
         let env = ["LC_ALL", "LANG"].map(|name| (name.into(), "C".into()));
-        Self { program: program.to_owned(), args, env: env.into() }
+        Self { program: program.to_owned(), args, env: env.into(), limits: Limits::none(), directory: None }
     }
 
     /// Puts another program in front, with `args` before what was the command.
     pub(crate) fn wrap(mut self, program: &Path, mut args: Vec<OsString>) -> Self {
         args.push(self.program.into_os_string());
         args.append(&mut self.args);
-        Self { program: program.to_owned(), args, env: self.env }
+        Self { program: program.to_owned(), args, ..self }
     }
 
-    /// Applies limits with prlimit(1), which sets its own and becomes the command.
-    pub(crate) fn limited(mut self, limits: &Limits, prlimit: &Path) -> Self {
+    /// Applies limits, in the child or by a program in front.
+    pub(crate) fn limited(mut self, limits: Limits, by: LimitedBy<'_>) -> Self {
         if limits.has(Limit::AddressSpace) {
             // Each malloc arena reserves 64 MiB of address space, and each thread would get one.
             self.env.push(("MALLOC_ARENA_MAX".into(), "1".into()));
         }
-        if limits.is_none() { self } else { self.wrap(prlimit, limits.prlimit_options()) }
+        match by {
+            LimitedBy::Child => self.limits = limits,
+            LimitedBy::Prlimit(_) if limits.is_none() => {}
+            LimitedBy::Prlimit(prlimit) => self = self.wrap(prlimit, limits.prlimit_options()),
+        }
+        self
     }
 
     /// Adds what the caller adds, whose values win.

@@ -1,4 +1,4 @@
-//! Turning secret slots into arguments, with the values on standard input only.
+//! Turning secret slots into arguments, with the values in memory files only.
 
 use std::ffi::OsString;
 use std::io;
@@ -14,40 +14,59 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use zeroize::Zeroizing;
 
 use crate::Delivery;
+use crate::start::Start;
 
+/// The first descriptor after the streams.
+const FIRST: u32 = 3;
 const STDIN: &str = "/dev/stdin";
 
-/// How the secrets of one invocation are delivered, which follows from their number.
+/// How the secrets of one invocation are delivered, which follows from how it is started and from their number.
 ///
-/// Standard input is what reaches the process in every case, also through sudo to another user. It carries one
-/// value: the secret, if there is one, or a random key under which the others are encrypted in the arguments.
+/// Each is a descriptor of its own where the child keeps them. Standard input is what reaches the process in every
+/// case, also through sudo to another user. It carries one value: the secret, if there is one, or a random key under
+/// which the others are encrypted in the arguments.
 pub(crate) enum Scheme<'a> {
     Nothing,
+    Descriptors(&'a [(SecretId, Secret)], u32),
     Stdin(&'a SecretId, &'a Secret),
     Wrapped { master: String, secrets: &'a [(SecretId, Secret)] },
 }
 
-/// Arguments without slots, and what standard input must be.
+/// Arguments without slots, and the memory files that they refer to.
+#[derive(Default)]
 pub(crate) struct Filled {
     pub(crate) args: Vec<OsString>,
+    /// What standard input must be.
     pub(crate) stdin: Option<OwnedFd>,
+    /// What the descriptors after those handed over must be.
+    pub(crate) secrets: Vec<OwnedFd>,
 }
 
 impl<'a> Scheme<'a> {
-    pub(crate) fn of(invocation: &'a Invocation) -> Self {
-        match invocation.secrets() {
-            [] => Self::Nothing,
-            [(id, secret)] => Self::Stdin(id, secret),
-            secrets => Self::Wrapped { master: unused_id(invocation), secrets },
+    /// `handed` is how many descriptors come before those of secrets.
+    pub(crate) fn of(invocation: &'a Invocation, start: Start, handed: u32) -> Self {
+        match (invocation.secrets(), start) {
+            ([], _) => Self::Nothing,
+            (secrets, Start::Native) => Self::Descriptors(secrets, FIRST + handed),
+            ([(id, secret)], Start::Portable) => Self::Stdin(id, secret),
+            (secrets, Start::Portable) => Self::Wrapped { master: unused_id(invocation), secrets },
         }
     }
 
     pub(crate) fn deliveries(&self) -> Vec<(SecretId, Delivery)> {
         match self {
             Self::Nothing => Vec::new(),
+            Self::Descriptors(secrets, first) => {
+                let numbers = (*first..).map(Delivery::Descriptor);
+                secrets.iter().zip(numbers).map(|((id, _), delivery)| (id.clone(), delivery)).collect()
+            }
             Self::Stdin(id, _) => vec![((*id).clone(), Delivery::Stdin)],
             Self::Wrapped { secrets, .. } => secrets.iter().map(|(id, _)| (id.clone(), Delivery::Wrapped)).collect(),
         }
+    }
+
+    pub(crate) const fn needs_stdin(&self) -> bool {
+        matches!(self, Self::Stdin(..) | Self::Wrapped { .. })
     }
 
     /// The arguments as they will be, with placeholders where random bytes will stand.
@@ -55,13 +74,21 @@ impl<'a> Scheme<'a> {
         self.spell(invocation, |id| wrapped_object(id, self.master(), "<iv>", "<ciphertext>"))
     }
 
-    /// The arguments with their secrets encrypted, and the memory file for standard input.
+    /// The arguments with their secrets encrypted, and the memory files.
     pub(crate) fn fill(&self, invocation: &Invocation) -> io::Result<Filled> {
         match self {
-            Self::Nothing => Ok(Filled { args: self.spell(invocation, |_| OsString::new()), stdin: None }),
+            Self::Nothing => Ok(Filled { args: self.preview(invocation), ..Filled::default() }),
+            Self::Descriptors(secrets, _) => {
+                let files = secrets.iter().map(|(_, secret)| sealed_memfd(secret.expose()));
+                Ok(Filled {
+                    args: self.preview(invocation),
+                    secrets: files.collect::<io::Result<_>>()?,
+                    ..Filled::default()
+                })
+            }
             Self::Stdin(_, secret) => {
                 let stdin = Some(sealed_memfd(secret.expose())?);
-                Ok(Filled { args: self.spell(invocation, |_| OsString::new()), stdin })
+                Ok(Filled { args: self.preview(invocation), stdin, ..Filled::default() })
             }
             Self::Wrapped { master, secrets } => {
                 let mut key = Zeroizing::new([0; 32]);
@@ -79,7 +106,7 @@ impl<'a> Scheme<'a> {
                     object.map(|(_, object)| object.clone()).unwrap_or_default()
                 });
                 let key = Zeroizing::new(STANDARD.encode(key.as_slice()));
-                Ok(Filled { args, stdin: Some(sealed_memfd(key.as_bytes())?) })
+                Ok(Filled { args, stdin: Some(sealed_memfd(key.as_bytes())?), ..Filled::default() })
             }
         }
     }
@@ -96,6 +123,10 @@ impl<'a> Scheme<'a> {
     fn spell(&self, invocation: &Invocation, wrapped: impl Fn(&SecretId) -> OsString) -> Vec<OsString> {
         let mut args = invocation.argv(|id| match self {
             Self::Wrapped { .. } => wrapped(id),
+            Self::Descriptors(secrets, first) => {
+                let number = secrets.iter().zip(*first..).find(|((other, _), _)| other == id).map(|(_, number)| number);
+                format!("secret,id={id},file=/dev/fd/{}", number.unwrap_or_default()).into()
+            }
             _ => format!("secret,id={id},file={STDIN}").into(),
         });
         let first = invocation.args().iter().position(|arg| matches!(arg, Arg::Secret(_)));
@@ -166,7 +197,7 @@ mod tests {
     #[test]
     fn several_secrets_are_wrapped_under_one_key() {
         let invocation = two_secrets();
-        let filled = Scheme::of(&invocation).fill(&invocation).unwrap();
+        let filled = Scheme::of(&invocation, Start::Portable, 0).fill(&invocation).unwrap();
         let objects: Vec<KeyVal> = filled
             .args
             .windows(2)
@@ -190,7 +221,7 @@ mod tests {
     #[test]
     fn the_preview_differs_only_in_random_bytes() {
         let invocation = two_secrets();
-        let scheme = Scheme::of(&invocation);
+        let scheme = Scheme::of(&invocation, Start::Portable, 0);
         let (preview, real) = (scheme.preview(&invocation), scheme.fill(&invocation).unwrap().args);
         assert_eq!(preview.len(), real.len());
         for (a, b) in preview.iter().zip(&real).filter(|(a, b)| a != b) {

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::environment::Environment;
+use crate::plan::LimitedBy;
 use crate::program::Program;
+use crate::start::Start;
 use crate::{End, Error, Executor, Launch, Outcome, Plan, Request, child, local};
 
 /// Runs qemu-img through `sudo -n`, which never asks for a password: as root, or as [`user`](Self::user).
@@ -13,6 +15,9 @@ use crate::{End, Error, Executor, Launch, Outcome, Plan, Request, child, local};
 /// resets the environment, its PAM modules can reset limits, and a process of root cannot be signalled by the
 /// caller. So the policy of sudoers must allow `env`, which is to say everything: this is for a caller who may
 /// be root, not for one who must not.
+///
+/// A new image is written under its own name, where a run that fails leaves what it has: the unfinished file of a
+/// [`Staging`](crate::Staging) would belong to the caller. Where caller and user are both root it is as without sudo.
 ///
 /// **Where sudoers logs input (`log_input`), sudo writes what comes on standard input to its log**: a secret, or the
 /// key of several. Switch that off for whoever runs qemu-img with secrets.
@@ -75,6 +80,14 @@ impl SudoExecutor {
         self
     }
 
+    /// The request without its staging, unless sudo changes nothing: an unfinished file would have another owner than
+    /// what sudo makes, or lie where the caller may not write.
+    fn as_other<'a>(&self, request: &Request<'a>) -> Request<'a> {
+        let same = rustix::process::geteuid().is_root() && matches!(self.user.as_deref(), None | Some("root" | "#0"));
+        let staging = request.staging.filter(|_| same);
+        request.clone().staging(staging)
+    }
+
     fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {
         self.sudo.resolve()?;
         self.qemu_img.resolve()?;
@@ -90,7 +103,7 @@ impl SudoExecutor {
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
         let mut launch = Launch::new(self.qemu_img.path(), args)
-            .limited(&request.effective_limits(), self.prlimit.path())
+            .limited(request.effective_limits(), LimitedBy::Prlimit(self.prlimit.path()))
             .with_env(&self.environment);
         if let Some(timeout) = request.timeout {
             launch = launch.timed(timeout, child::GRACE, self.timeout.path());
@@ -109,15 +122,17 @@ impl Executor for SudoExecutor {
     fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
         self.environment.check(request.invocation)?;
         let _ = self.resolve(request);
-        Ok(local::plan(request.invocation, |args| self.launch(request, args)))
+        let request = &self.as_other(request);
+        Ok(local::plan(request, Start::Portable, |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
         self.environment.check(request.invocation)?;
+        let request = self.as_other(&request);
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
         // timeout(1) ends the command; should that fail, what is left is to stop waiting for sudo.
         let backstop = request.timeout.map(|timeout| timeout.saturating_add(child::GRACE).saturating_add(child::GRACE));
-        let mut outcome = local::run(&request, backstop, |args| self.launch(&request, args))?;
+        let mut outcome = local::run(&request, backstop, Start::Portable, |args| self.launch(&request, args))?;
         if let (Some(timeout), End::Exited(code)) = (request.timeout, outcome.end) {
             // timeout(1) exits with 124, or 137 if TERM was not enough.
             let killed = code == 137 && outcome.wall_time >= timeout.saturating_add(child::GRACE);

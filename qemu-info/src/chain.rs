@@ -1,14 +1,22 @@
 //! An image and what it is based on.
 
+use std::collections::HashSet;
 use std::{iter, slice, vec};
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::ImageInfo;
-use crate::error::{Error, from_json};
+use crate::error::{Error, any_from_json};
+
+/// The most images that a [`BackingChain`] can have.
+///
+/// qemu has no limit of its own, but needs memory, open files and time for each image: nobody works with such a
+/// chain. libvirt refuses more than 200, too.
+pub const MAX_CHAIN_DEPTH: usize = 200;
 
 /// An image and its backing files, as `qemu-img info --output=json --backing-chain` prints them: an
-/// array, the image itself first. There is always at least that one.
+/// array, the image itself first. There is always at least that one; no name occurs twice, and there are at most
+/// [`MAX_CHAIN_DEPTH`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<ImageInfo>")]
 pub struct BackingChain {
@@ -16,21 +24,41 @@ pub struct BackingChain {
     backing: Vec<ImageInfo>,
 }
 
-/// A backing chain was to be made of no image at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a backing chain has at least one image")]
-pub struct EmptyChain;
+/// Why images are not a [`BackingChain`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// There is no image at all.
+    #[error("a backing chain has at least one image")]
+    Empty,
+
+    /// There are more than [`MAX_CHAIN_DEPTH`] images.
+    #[error("a backing chain of {depth} images is deeper than {MAX_CHAIN_DEPTH}")]
+    TooDeep {
+        /// How many there are.
+        depth: usize,
+    },
+
+    /// An image is its own backing file, directly or through others. Names are compared as they are: nothing is
+    /// looked up on the host.
+    #[error("the backing chain comes back to `{filename}`")]
+    Cycle {
+        /// The name of the image.
+        filename: String,
+    },
+}
 
 impl BackingChain {
     /// Reads the output of `qemu-img info --output=json --backing-chain`.
     ///
     /// # Errors
     ///
-    /// Any [`Error`]; [`Error::Unexpected`] for an empty array, and for a single object, which is what
-    /// `info` prints without `--backing-chain`. An object is not taken for a chain of one: it says
+    /// [`Error::Chain`] for a cycle, for too many images and for none; any [`Error`] of reading JSON, of them
+    /// [`Error::Unexpected`] for a single object, which is what `info` prints without `--backing-chain`. An object is not taken for a chain of one: it says
     /// nothing about what is below the image, so the chain would claim an end that nobody has seen.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        from_json(json)
+        let layers: Vec<ImageInfo> = any_from_json(json)?;
+        Self::try_from(layers).map_err(|source| Error::Chain { source })
     }
 
     /// The image that was asked about.
@@ -44,20 +72,31 @@ impl BackingChain {
         self.into_iter()
     }
 
+    /// The block driver of each image, the top one first.
+    pub fn formats(&self) -> impl DoubleEndedIterator<Item = &str> + Clone {
+        self.layers().map(|layer| layer.format.as_str())
+    }
+
     /// The number of images: 1 if the top one has no backing file.
     #[must_use]
     pub fn depth(&self) -> usize {
-        // No overflow: memory does not hold that many.
         self.backing.len() + 1
     }
 }
 
 impl TryFrom<Vec<ImageInfo>> for BackingChain {
-    type Error = EmptyChain;
+    type Error = ChainError;
 
-    fn try_from(layers: Vec<ImageInfo>) -> Result<Self, EmptyChain> {
+    fn try_from(layers: Vec<ImageInfo>) -> Result<Self, ChainError> {
+        if layers.len() > MAX_CHAIN_DEPTH {
+            return Err(ChainError::TooDeep { depth: layers.len() });
+        }
+        let mut seen = HashSet::new();
+        if let Some(again) = layers.iter().find(|layer| !seen.insert(&layer.filename)) {
+            return Err(ChainError::Cycle { filename: again.filename.clone() });
+        }
         let mut layers = layers.into_iter();
-        let top = layers.next().ok_or(EmptyChain)?;
+        let top = layers.next().ok_or(ChainError::Empty)?;
         Ok(Self { top, backing: layers.collect() })
     }
 }
@@ -123,8 +162,40 @@ mod tests {
 
     #[test]
     fn an_empty_array_is_not_a_chain() {
-        let Err(Error::Unexpected { source }) = chain(&[]) else { panic!("an empty chain") };
-        assert!(source.to_string().contains("at least one image"), "{source}");
+        assert!(matches!(chain(&[]), Err(Error::Chain { source: ChainError::Empty })));
+        let Err(error) = serde_json::from_str::<BackingChain>("[]") else { panic!("an empty chain") };
+        assert!(error.to_string().contains("at least one image"), "{error}");
+    }
+
+    #[test]
+    fn a_cycle_is_not_a_chain() {
+        let Err(Error::Chain { source }) = chain(&[BASE, TOP, BASE]) else { panic!("a cycle") };
+        assert_eq!(source, ChainError::Cycle { filename: "base.raw".into() });
+    }
+
+    #[test]
+    fn an_absurd_depth_is_refused() {
+        let layers: Vec<_> = (0..=MAX_CHAIN_DEPTH).map(|i| BASE.replace("base", &i.to_string())).collect();
+        let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
+        assert_eq!(chain(&layers[1..]).unwrap().depth(), MAX_CHAIN_DEPTH);
+        let Err(Error::Chain { source }) = chain(&layers) else { panic!("{MAX_CHAIN_DEPTH} + 1") };
+        assert_eq!(source, ChainError::TooDeep { depth: MAX_CHAIN_DEPTH + 1 });
+    }
+
+    #[test]
+    fn where_the_backing_file_is() {
+        let chain = chain(&[TOP, BASE]).unwrap();
+        assert_eq!(chain.formats().collect::<Vec<_>>(), ["qcow2", "raw"]);
+        let mut top = chain.top().clone();
+        assert_eq!(top.resolved_backing_name().unwrap().as_deref(), Some("base.raw"));
+        top.filename = "/vm/top.qcow2".into();
+        assert_eq!(top.resolved_backing_name().unwrap().as_deref(), Some("/vm/base.raw"));
+        top.full_backing_filename = Some("/elsewhere/base.raw".into());
+        assert_eq!(top.resolved_backing_name().unwrap().as_deref(), Some("/elsewhere/base.raw"));
+        assert_eq!(chain.layers().next_back().unwrap().resolved_backing_name().unwrap(), None);
+        top.full_backing_filename = None;
+        top.filename = "json:{}".into();
+        assert!(top.resolved_backing_name().is_err());
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Why output could not be read.
 
-use serde::de::DeserializeOwned;
+use std::io;
+
+use serde::de::{DeserializeOwned, Error as _, Unexpected};
 use serde_json::error::Category;
+
+use crate::ChainError;
 
 /// Output of `qemu-img` that could not be read as the type that was asked for.
 ///
@@ -39,6 +43,41 @@ pub enum Error {
         /// What was found, what was expected and where.
         source: serde_json::Error,
     },
+
+    /// The reader that the output comes from failed.
+    #[error("the output could not be read")]
+    Io {
+        /// The reader's error.
+        source: io::Error,
+    },
+
+    /// The images are not a chain that can be worked with.
+    #[error("unusable backing chain")]
+    Chain {
+        /// What is wrong with them.
+        source: ChainError,
+    },
+
+    /// Text that is not what this command prints.
+    #[error("unexpected text `{text}`")]
+    Text {
+        /// The text that was not understood, with U+FFFD for what is not UTF-8.
+        text: String,
+    },
+
+    /// The command failed, so there is nothing to read: standard error says why.
+    #[error("`qemu-img` failed with exit status {exit}")]
+    Failed {
+        /// The exit status.
+        exit: i32,
+    },
+
+    /// The exit status says something else than the output does.
+    #[error("exit status {exit} contradicts the output")]
+    ExitStatus {
+        /// The exit status.
+        exit: i32,
+    },
 }
 
 impl From<serde_json::Error> for Error {
@@ -51,8 +90,18 @@ impl From<serde_json::Error> for Error {
     }
 }
 
-/// Reads all of `json` as one `T`.
+/// Reads all of `json`, which is an object, as one `T`.
 pub(crate) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+    // serde would take the elements of an array for the fields of a struct.
+    if json.trim_ascii_start().starts_with(b"[") {
+        let source = serde_json::Error::invalid_type(Unexpected::Seq, &"one object");
+        return Err(Error::Unexpected { source });
+    }
+    any_from_json(json)
+}
+
+/// Reads all of `json` as one `T`.
+pub(crate) fn any_from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     if json.trim_ascii().is_empty() {
         return Err(Error::Empty);
     }

@@ -1,10 +1,9 @@
 //! One image, as `qemu-img info` prints it.
 
-use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, from_json};
-use crate::{BlockLimits, FormatSpecific, Snapshot};
+use crate::{BlockLimits, FormatSpecific, NoFolder, Qcow2Bitmap, Snapshot, resolve_backing_name};
 
 /// One image, as `qemu-img info --output=json` prints it (QAPI `BlockGraphInfo`; `ImageInfo` before
 /// qemu 8.0).
@@ -103,13 +102,31 @@ impl ImageInfo {
     /// Any [`Error`]; [`Error::Unexpected`] for the output of `info --backing-chain`, which
     /// [`BackingChain::from_json`](crate::BackingChain::from_json) reads.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        // serde would take the elements of an array for the fields of the struct, and complain that the
-        // first one is not a string.
-        if json.trim_ascii_start().starts_with(b"[") {
-            let source = serde_json::Error::invalid_type(Unexpected::Seq, &"one image");
-            return Err(Error::Unexpected { source });
-        }
         from_json(json)
+    }
+
+    /// The persistent dirty bitmaps; none for every format but qcow2. The list of what `qemu-img bitmap`
+    /// changes, which has no listing of its own.
+    #[must_use]
+    pub fn bitmaps(&self) -> &[Qcow2Bitmap] {
+        match &self.format_specific {
+            Some(FormatSpecific::Qcow2(qcow2)) => qcow2.bitmaps.as_deref().unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// The name under which qemu opens the backing file: [`full_backing_filename`](Self::full_backing_filename),
+    /// or else what [`resolve_backing_name`] makes of the name in the image. `None` without a backing file.
+    ///
+    /// # Errors
+    ///
+    /// [`NoFolder`] if the name is relative, and to what cannot be said.
+    pub fn resolved_backing_name(&self) -> Result<Option<String>, NoFolder> {
+        match (&self.full_backing_filename, &self.backing_filename) {
+            (Some(full), _) => Ok(Some(full.clone())),
+            (None, Some(name)) => resolve_backing_name(&self.filename, name),
+            (None, None) => Ok(None),
+        }
     }
 }
 

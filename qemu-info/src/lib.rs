@@ -1,9 +1,15 @@
-//! Typed structs for what `qemu-img` prints with `--output=json`.
+//! Typed structs for what `qemu-img` prints, and [inspection](inspect) of images without it.
 //!
 //! | command | type |
 //! |---|---|
 //! | `qemu-img info --output=json` | [`ImageInfo`] |
 //! | `qemu-img info --output=json --backing-chain` | [`BackingChain`] |
+//! | `qemu-img check --output=json` | [`Check`] |
+//! | `qemu-img map --output=json` | [`MapExtents`], [`MapExtent`] |
+//! | `qemu-img measure --output=json` | [`Measurement`] |
+//! | `qemu-img compare` | [`Comparison`] |
+//! | `qemu-img snapshot -l` | [`ImageInfo::snapshots`], or of the text [`SnapshotRow`] |
+//! | what `qemu-img bitmap` changes | [`ImageInfo::bitmaps`] |
 //!
 //! The types follow qemu's own schema (QAPI), and each item names the QAPI type that it stands for.
 //! Output of qemu-img 5.2 and later can be read. Later versions may add to it: unknown fields are
@@ -51,18 +57,28 @@
 
 #![forbid(unsafe_code)]
 
+mod backing_name;
 mod block_limits;
 mod chain;
+mod check;
+mod compare;
 mod encryption;
 mod error;
 mod format_specific;
 mod image_info;
+pub mod inspect;
 mod lossy;
+mod map;
+mod measure;
 mod open_enum;
 mod snapshot;
+mod snapshot_list;
 
+pub use backing_name::{NoFolder, resolve_backing_name};
 pub use block_limits::BlockLimits;
-pub use chain::{BackingChain, EmptyChain};
+pub use chain::{BackingChain, ChainError, MAX_CHAIN_DEPTH};
+pub use check::{Check, CheckReport, CheckVerdict};
+pub use compare::{Comparison, Difference};
 pub use encryption::Encryption;
 pub use error::Error;
 pub use format_specific::{
@@ -71,4 +87,7 @@ pub use format_specific::{
 };
 pub use image_info::{Child, ImageInfo};
 pub use lossy::name_is_lossy;
+pub use map::{ExtentsExt, MAX_ENTRY, MapExtent, MapExtents, Runs};
+pub use measure::Measurement;
 pub use snapshot::Snapshot;
+pub use snapshot_list::{SnapshotRow, parse_snapshot_list};

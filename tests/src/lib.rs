@@ -4,7 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::ffi::OsStr;
+pub mod hostile;
+mod report;
+
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -12,8 +15,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use qemu_cmd::{Convert, Luks, LuksImage, Qcow2, Secret, Source, Target};
-use qemu_exec::{LocalExecutor, QemuImg, SudoExecutor};
+use qemu_exec::{LocalExecutor, Publish, QemuImg, SudoExecutor};
 use tempfile::TempDir;
+
+pub use report::{Report, reporter};
 
 /// The passphrase of the encrypted fixtures.
 pub const PASSPHRASE: &str = "correct horse, battery staple";
@@ -36,9 +41,9 @@ pub fn sudo() -> SudoExecutor {
     SudoExecutor::with_program(qemu_img())
 }
 
-/// A client for the qemu-img under test.
+/// A client for the qemu-img under test, which replaces what a test made before.
 pub fn client() -> QemuImg<LocalExecutor> {
-    QemuImg::new(local())
+    QemuImg::new(local()).publish(Publish::new().replace(true))
 }
 
 /// Runs the qemu-img under test as it is, with none of our code in between.
@@ -177,4 +182,20 @@ pub fn guest_content(kind: Kind, path: &Path) -> Vec<u8> {
     let raw = directory.path().join("raw");
     client().convert(&Convert::new(kind.source(path), Kind::Raw.target(&raw))).unwrap();
     std::fs::read(raw).unwrap()
+}
+
+/// A directory with [`content`] in a raw image `a`.
+#[must_use]
+pub fn with_source() -> TempDir {
+    let directory = scratch();
+    write_fixture(Kind::Raw, &directory.path().join("a"));
+    directory
+}
+
+/// What is in a directory, in order.
+#[must_use]
+pub fn names(directory: &Path) -> Vec<OsString> {
+    let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
 }

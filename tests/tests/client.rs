@@ -7,11 +7,12 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use qemu_cmd::{
-    Amend, Backing, Bench, Bitmap, BitmapAction, ByteSize, CacheMode, Commit, Compat, Convert, Create, Dd, Format,
-    Info, Qcow2, Qcow2Amend, Rebase, Resize, ResizeTo, Snapshot, Source, Target,
+    Amend, Backing, Bench, Bitmap, BitmapAction, ByteSize, CacheMode, Check, Commit, Compare, Compat, Convert, Create,
+    Dd, Format, Info, Map, Measure, Qcow2, Qcow2Amend, Rebase, Resize, ResizeTo, Snapshot, Source, Target,
 };
-use qemu_exec::{DryRunExecutor, Error, ErrorKind, Executor, Limits, Outcome, QemuImg, direct_io_works};
-use tests::{Kind, client, content, local, scratch, write_fixture};
+use qemu_exec::{DryRunExecutor, Error, ErrorKind, Executor, Limits, LocalExecutor, Outcome, QemuImg, direct_io_works};
+use qemu_info::{CheckVerdict, Comparison, Difference};
+use tests::{Kind, client, content, executable, local, scratch, write_fixture};
 
 /// The cache mode that a convert into this directory gets.
 fn mode(directory: &Path, probe: Option<&Path>, chosen: Option<CacheMode>) -> OsString {
@@ -117,16 +118,15 @@ fn each_subcommand_has_its_bounds() {
     for (name, run) in subcommands() {
         let launch = |client: &QemuImg<DryRunExecutor>| {
             run(client, Source::qcow2("/a")).unwrap();
-            client.executor().plans().pop().unwrap().launch.args
+            client.executor().plans().pop().unwrap().launch.limits
         };
-        let cpu = |args: Vec<OsString>| args.into_iter().find(|arg| arg.to_string_lossy().starts_with("--cpu="));
-        assert_eq!(cpu(launch(&client)), None, "{name}");
-        assert_eq!(cpu(launch(&bounded)).as_deref(), Some("--cpu=60:61".as_ref()), "{name}");
+        assert_eq!(launch(&client), Limits::none(), "{name}");
+        assert_eq!(launch(&bounded), minute, "{name}");
     }
     client.snapshot(&Snapshot::list(Source::qcow2("/a"))).unwrap();
     let _ = client.info(&Info::new(Source::qcow2("/a")));
     for plan in client.executor().plans().iter().rev().take(2) {
-        assert_eq!(plan.launch.args[0], "--cpu=30:31", "{plan:?}");
+        assert_eq!(plan.launch.limits, Limits::metadata(), "{plan:?}");
     }
 }
 
@@ -145,4 +145,39 @@ fn subcommands<E: Executor>() -> [(&'static str, Run<E>); 9] {
         ("resize", |client, image| client.resize(&Resize::new(image, ResizeTo::GrowTo(ByteSize::mib(1))))),
         ("snapshot", |client, image| client.snapshot(&Snapshot::delete(image, "s"))),
     ]
+}
+
+#[test]
+fn answers_are_answers_and_failures_are_errors() {
+    let directory = scratch();
+    let (raw, image) = (directory.path().join("raw"), directory.path().join("image"));
+    std::fs::write(&raw, content()).unwrap();
+    write_fixture(Kind::Qcow2, &image);
+    let (client, missing) = (client(), directory.path().join("missing"));
+
+    let check = |path: &Path, format| client.check(&Check::new(Source::new(path, format)));
+    let report = check(&image, Format::Qcow2).unwrap();
+    assert_eq!(report.report().unwrap().verdict(), CheckVerdict::Clean);
+    assert_eq!(check(&raw, Format::Raw).unwrap(), qemu_info::Check::Unsupported);
+    assert_eq!(check(&missing, Format::Qcow2).unwrap_err().kind(), ErrorKind::NotFound);
+
+    let compare = |other: &Path| client.compare(&Compare::new(Source::qcow2(&image), Source::raw(other)));
+    assert!(compare(&raw).unwrap().is_identical());
+    let mut other = content();
+    other[4096] ^= 1;
+    std::fs::write(directory.path().join("other"), other).unwrap();
+    let different = Difference::Content { offset: 4096, sizes_differ: false };
+    assert_eq!(compare(&directory.path().join("other")).unwrap(), Comparison::Different(different));
+    assert_eq!(compare(&missing).unwrap_err().kind(), ErrorKind::NotFound);
+
+    let map = client.map(&Map::new(Source::qcow2(&image))).unwrap();
+    assert_eq!(map.iter().map(|extent| extent.length).sum::<u64>(), content().len() as u64);
+    let measured = client.measure(&Measure::size(ByteSize::gib(1), Qcow2::new())).unwrap();
+    assert!(measured.required < measured.fully_allocated);
+    assert_eq!(client.map(&Map::new(Source::qcow2(&raw))).unwrap_err().kind(), ErrorKind::WrongFormat);
+
+    // A program that is no qemu-img says something else.
+    let liar = QemuImg::new(LocalExecutor::with_program(executable(directory.path(), "#!/bin/sh\necho '{}'\nexit 3")));
+    let error = liar.check(&Check::new(Source::qcow2(&image))).unwrap_err();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::OutputNotUnderstood, Some(3)));
 }

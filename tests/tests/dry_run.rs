@@ -22,6 +22,7 @@ struct Process {
     args: Vec<String>,
     env: BTreeMap<String, String>,
     limits: String,
+    fds: BTreeMap<String, String>,
 }
 
 fn strings(path: String) -> Option<Vec<String>> {
@@ -42,7 +43,12 @@ fn processes(marker: &str) -> Vec<Process> {
             let pairs = strings(format!("/proc/{pid}/environ")).filter(|pairs| !pairs.is_empty())?;
             let env = pairs.iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()));
             let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
-            Some(Process { args, env: env.collect(), limits })
+            let fds = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.filter_map(|entry| {
+                let entry = entry.ok()?;
+                let target = entry.path().read_link().ok()?.to_str()?.to_owned();
+                Some((entry.file_name().into_string().ok()?, target))
+            });
+            Some(Process { args, env: env.collect(), limits, fds: fds.collect() })
         })
         .collect()
 }
@@ -60,7 +66,19 @@ struct Plan {
     argv: Vec<String>,
     launch: Vec<String>,
     env: BTreeMap<String, String>,
+    limits: BTreeMap<String, (u64, u64)>,
+    fds: Vec<String>,
 }
+
+/// What /proc calls the limits.
+const LIMITS: [(&str, &str); 6] = [
+    ("cpu", "Max cpu time"),
+    ("as", "Max address space"),
+    ("fsize", "Max file size"),
+    ("nofile", "Max open files"),
+    ("core", "Max core file size"),
+    ("nproc", "Max processes"),
+];
 
 fn plan(own: &[&str], command: &[&str]) -> Plan {
     let output = Command::new(QIMG).args(own).arg("--dry-run=json").args(command).output().unwrap();
@@ -68,7 +86,10 @@ fn plan(own: &[&str], command: &[&str]) -> Plan {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let list = |name: &str| json[name].as_array().unwrap().iter().map(|s| s.as_str().unwrap().to_owned()).collect();
     let env = json["env"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()));
-    Plan { argv: list("argv"), launch: list("launch"), env: env.collect() }
+    let limits = json["limits"].as_object().unwrap().iter();
+    let limits = limits.map(|(k, v)| (k.clone(), (v["soft"].as_u64().unwrap(), v["hard"].as_u64().unwrap())));
+    let fds = json["fds"].as_object().unwrap().keys().cloned().collect();
+    Plan { argv: list("argv"), launch: list("launch"), env: env.collect(), limits: limits.collect(), fds }
 }
 
 /// Runs the command for real, and compares the processes with the plan until all of them have been seen.
@@ -83,7 +104,7 @@ fn check(own: &[&str], command: &[&str], marker: &Path, limits: &[(&str, &str)])
     assert_eq!(inner, masked(&plan.argv[1..]), "launch must end in the modelled command");
 
     let mut child =
-        Command::new(QIMG).args(&options).args(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Command::new(QIMG).args(&options).args(command).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     let wrapped = program > 0 && plan.launch[0].ends_with("sudo");
     let (mut saw_inner, mut saw_outer) = (false, !wrapped);
@@ -112,6 +133,17 @@ fn check(own: &[&str], command: &[&str], marker: &Path, limits: &[(&str, &str)])
                     env.retain(|name, _| plan.env.contains_key(name));
                 }
                 assert_eq!(env, plan.env);
+                for (name, (soft, hard)) in &plan.limits {
+                    let (_, title) = LIMITS.iter().find(|(short, _)| short == name).unwrap();
+                    let line = process.limits.lines().find(|line| line.starts_with(title)).unwrap();
+                    let values: Vec<&str> = line[title.len()..].split_whitespace().take(2).collect();
+                    assert_eq!(values, [soft.to_string(), hard.to_string()], "{line}");
+                }
+                for fd in &plan.fds {
+                    let target = process.fds.get(fd).map(String::as_str);
+                    assert_eq!(target, Some("/memfd:secret (deleted)"), "{fd}: {process:?}");
+                }
+                assert_eq!(process.fds["0"], "/dev/null");
             }
             for (name, value) in limits {
                 let line = process.limits.lines().find(|line| line.starts_with(name)).unwrap();
@@ -119,7 +151,7 @@ fn check(own: &[&str], command: &[&str], marker: &Path, limits: &[(&str, &str)])
             }
         }
         if child.try_wait().unwrap().is_some() && !(saw_inner && saw_outer) {
-            panic!("it ended before it was seen: {:?}", plan.launch);
+            panic!("it ended before it was seen: {:?} {:?}", plan.launch, child.wait_with_output());
         }
     }
     // timeout(1) forgets its child if it is told to end in the moment in which it has made it.

@@ -115,7 +115,7 @@ fn a_pasted_line_does_the_same_with_any_name() {
 }
 
 #[test]
-fn a_pasted_line_takes_the_secret_on_standard_input() {
+fn a_pasted_line_takes_the_secret_on_its_descriptor() {
     let directory = scratch();
     let key = directory.path().join("key");
     std::fs::write(&key, "hunter2, the second").unwrap();
@@ -123,8 +123,11 @@ fn a_pasted_line_takes_the_secret_on_standard_input() {
     let make = ["convert", "-f", "raw", "-O", "luks", "--object", "secret,id=s,data=hunter2,, the second"];
     let make = [&make[..], &["-o", "key-secret=s,iter-time=10", "a", "b"]].concat();
     let line = dry_run(directory.path(), &["--dry-run"], &make);
-    assert!(line.contains("file=/dev/stdin") && !line.contains("hunter2"), "{line}");
+    assert!(line.contains("file=/dev/fd/3") && !line.contains("hunter2"), "{line}");
+    // Without it there is none, and nothing else is taken for it.
     let output = paste("sh", directory.path(), &line, Some(&key));
+    assert_eq!(output.status.code(), Some(1), "{line}: {output:?}");
+    let output = paste("sh", directory.path(), &format!("{line} 3<key"), None);
     assert!(output.status.success(), "{line}: {output:?}");
 
     let open =
@@ -142,7 +145,7 @@ fn a_pasted_line_takes_the_secret_on_standard_input() {
         line[2] = object;
         let line = dry_run(directory.path(), &["--dry-run=shell"], &line);
         std::fs::remove_file(directory.path().join("c")).unwrap();
-        let output = paste("sh", directory.path(), &line, Some(&key));
+        let output = paste("sh", directory.path(), &format!("{line} 3<key"), None);
         assert!(output.status.success(), "{line}: {output:?}");
         assert!(std::fs::read(directory.path().join("c")).unwrap() == content(), "{line}");
     }
@@ -200,7 +203,7 @@ fn json_is_exact() {
         json!({
             "argv": ["qemu-img", "convert", "-t", mode, "-pc", "a", "b", "-Oqcow2", "--", "c"],
             "launch": [qemu_img, "convert", "-t", mode, "-pc", "a", "b", "-Oqcow2", "--", "c"],
-            "env": locale, "secrets": [], "reads": ["a", "b"], "writes": ["c"],
+            "env": locale, "limits": {}, "fds": {}, "secrets": [], "reads": ["a", "b"], "writes": ["c"],
             "requires": [],
         })
     );
@@ -210,7 +213,7 @@ fn json_is_exact() {
         json!({
             "argv": ["qemu-img", "create", "-f", "qcow2", "-b", "base", "-F", "raw", "new"],
             "launch": [qemu_img, "create", "-f", "qcow2", "-b", "base", "-F", "raw", "new"],
-            "env": locale, "secrets": [], "reads": ["base"], "writes": ["new"],
+            "env": locale, "limits": {}, "fds": {}, "secrets": [], "reads": ["base"], "writes": ["new"],
             "requires": [],
         })
     );
@@ -219,8 +222,10 @@ fn json_is_exact() {
         object(here, &[], &["info", "--output=json", "/a b"]),
         json!({
             "argv": ["qemu-img", "info", "--output=json", "/a b"],
-            "launch": [which("prlimit"), "--cpu=30:31", "--as=1073741824", qemu_img, "info", "--output=json", "/a b"],
+            "launch": [qemu_img, "info", "--output=json", "/a b"],
             "env": {"LC_ALL": "C", "LANG": "C", "MALLOC_ARENA_MAX": "1"},
+            "limits": {"cpu": {"soft": 30, "hard": 31}, "as": {"soft": 1 << 30, "hard": 1 << 30}},
+            "fds": {},
             "secrets": [], "reads": ["/a b"], "writes": [], "requires": [],
         })
     );
@@ -228,6 +233,7 @@ fn json_is_exact() {
     let info = object(here, &unbounded, &["info", "rbd:pool/image"]);
     assert_eq!(info["launch"], json!([qemu_img, "info", "rbd:pool/image"]));
     assert_eq!((&info["env"], &info["reads"]), (&locale, &json!(["rbd:pool/image"])));
+    assert_eq!(info["limits"], json!({}));
 }
 
 #[test]
@@ -240,28 +246,28 @@ fn json_shows_limits_and_sudo() {
     let launch = |options: &[&str]| {
         let object = object(here, options, &line);
         assert_eq!(object["argv"], json!(["qemu-img", "create", "new", "1M"]), "{options:?}");
-        (object["launch"].clone(), object["env"].clone())
+        (object["launch"].clone(), object["env"].clone(), object["limits"].clone())
     };
+    let local = json!([qemu_img, "create", "new", "1M"]);
+    let none = json!({});
     let plain = json!({"LC_ALL": "C", "LANG": "C"});
     let bounded = json!({"LC_ALL": "C", "LANG": "C", "MALLOC_ARENA_MAX": "1"});
     let (c, lang) = ("LC_ALL=C", "LANG=C");
-    assert_eq!(launch(&["--timeout=3"]), (json!([qemu_img, "create", "new", "1M"]), plain.clone()));
-    assert_eq!(
-        launch(&["--limit-cpu", "1.5"]),
-        (json!([prlimit, "--cpu=2:3", qemu_img, "create", "new", "1M"]), plain.clone())
-    );
+    assert_eq!(launch(&["--timeout=3"]), (local.clone(), plain.clone(), none.clone()));
+    assert_eq!(launch(&["--limit-cpu", "1.5"]), (local.clone(), plain.clone(), json!({"cpu": {"soft": 2, "hard": 3}})));
     assert_eq!(
         launch(&["--limit-memory", "512M"]),
-        (json!([prlimit, "--as=536870912", qemu_img, "create", "new", "1M"]), bounded.clone())
+        (local, bounded.clone(), json!({"as": {"soft": 512 << 20, "hard": 512 << 20}}))
     );
     assert_eq!(
         launch(&["--sudo"]),
-        (json!([sudo, "-n", "--", env, c, lang, qemu_img, "create", "new", "1M"]), plain.clone())
+        (json!([sudo, "-n", "--", env, c, lang, qemu_img, "create", "new", "1M"]), plain.clone(), none.clone())
     );
     assert_eq!(
         launch(&["--sudo=nobody"]),
-        (json!([sudo, "-n", "-u", "nobody", "--", env, c, lang, qemu_img, "create", "new", "1M"]), plain.clone())
+        (json!([sudo, "-n", "-u", "nobody", "--", env, c, lang, qemu_img, "create", "new", "1M"]), plain, none)
     );
+    // Behind sudo, which may reset them, limits are set by a program.
     assert_eq!(
         launch(&["--sudo=nobody", "--limit-cpu=5", "--limit-memory=1G", "--timeout=2.5"]).0,
         json!([
@@ -307,8 +313,16 @@ fn json_shows_how_secrets_come() {
         line.extend(&one[3..]);
         json!(line)
     };
-    assert_eq!(object_of_one["argv"], spelled("secret,id=k,file=/dev/stdin"));
-    assert_eq!(object_of_one["secrets"], json!([{"id": "k", "delivery": "stdin"}]));
+    assert_eq!(object_of_one["argv"], spelled("secret,id=k,file=/dev/fd/3"));
+    assert_eq!(object_of_one["secrets"], json!([{"id": "k", "delivery": "fd"}]));
+    assert_eq!(object_of_one["fds"], json!({"3": "k"}));
+    // A process that is given a secret makes no core file.
+    assert_eq!(object_of_one["limits"], json!({"core": {"soft": 0, "hard": 0}}));
+    // sudo passes on standard input only.
+    let through_sudo = object(here, &["--sudo"], &one);
+    assert_eq!(through_sudo["argv"], spelled("secret,id=k,file=/dev/stdin"));
+    assert_eq!(through_sudo["secrets"], json!([{"id": "k", "delivery": "stdin"}]));
+    assert_eq!(through_sudo["fds"], json!({}));
     assert_eq!((&object_of_one["reads"], &object_of_one["writes"]), (&json!(["/a"]), &json!(["b"])));
     for object in [
         "secret,id=k,format=base64,data=aHVudGVyMg==",
@@ -334,6 +348,11 @@ fn json_shows_how_secrets_come() {
 
     let two = ["convert", "--object", "secret,id=a,data=hunter2", "-O", "luks", "-o", "key-secret=b", "--obj"];
     let two = [&two[..], &["secret,id=b,data=hunter2", "x", "y"]].concat();
+    let local = object(here, &[], &two);
+    let objects: Vec<&str> =
+        local["argv"].as_array().unwrap().iter().filter_map(|arg| arg.as_str()?.strip_prefix("secret,")).collect();
+    assert_eq!(objects, ["id=a,file=/dev/fd/3", "id=b,file=/dev/fd/4"]);
+    assert_eq!(local["fds"], json!({"3": "a", "4": "b"}));
     let object_of_two = object(here, &["--sudo"], &two);
     let wrapped = |id: &str| format!("secret,id={id},keyid=master,format=base64,iv=<iv>,data=<ciphertext>");
     let argv = [

@@ -272,6 +272,11 @@ fn locally() {
 }
 
 #[test]
+fn locally_on_standard_input() {
+    leaves_no_trace(local().portable());
+}
+
+#[test]
 fn through_sudo_to_root() {
     need_sudo();
     leaves_no_trace(sudo());

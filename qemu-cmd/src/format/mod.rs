@@ -15,7 +15,7 @@ pub use qcow2::{Compat, CompressionType, Qcow2};
 pub use raw::{Raw, RawPreallocation};
 
 use crate::secret::SecretId;
-use crate::{ByteSize, Error, Key, KeyVal};
+use crate::{ByteSize, Error, Key, KeyVal, Location, Source};
 
 macro_rules! formats {
     ($($(#[$meta:meta])* $variant:ident = $text:literal,)+) => {
@@ -194,6 +194,39 @@ impl NewImage {
             Self::Parallels(_) => Format::Parallels,
             Self::Qcow(_) => Format::Qcow,
         }
+    }
+
+    /// Whether the image is one file that does not hold its own name, so that it can be renamed: not a VMDK, whose
+    /// descriptor names its files, nor a qcow2 with a data file.
+    #[must_use]
+    pub fn can_be_renamed(&self) -> bool {
+        match self {
+            Self::Vmdk(_) => false,
+            Self::Qcow2(image) => !image.has_data_file(),
+            _ => true,
+        }
+    }
+
+    /// Whether it is encrypted.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Luks(_) => true,
+            Self::Qcow2(image) => image.is_encrypted(),
+            _ => false,
+        }
+    }
+
+    /// The image as it can be read when it was made at `location`, with its key.
+    ///
+    /// # Errors
+    /// What keeps it from being made: see [`Error`].
+    pub fn as_source(&self, location: impl Into<Location>) -> Result<Source, Error> {
+        let source = Source::new(location, self.format());
+        Ok(match self.options()?.key {
+            Some((_, key)) => source.key(key),
+            None => source,
+        })
     }
 
     pub(crate) fn options(&self) -> Result<CreateOptions, Error> {

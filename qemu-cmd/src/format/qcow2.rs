@@ -67,6 +67,14 @@ impl Qcow2 {
         self.cluster_size.unwrap_or(ByteSize::kib(64))
     }
 
+    pub(super) const fn has_data_file(&self) -> bool {
+        self.data_file.is_some()
+    }
+
+    pub(super) const fn is_encrypted(&self) -> bool {
+        self.encryption.is_some()
+    }
+
     fn has_extended_l2(&self) -> bool {
         self.extended_l2 == Some(true)
     }

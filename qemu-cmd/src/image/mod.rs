@@ -38,6 +38,34 @@ impl Target {
         Self(TargetKind::Existing(image))
     }
 
+    /// The same target at another place.
+    pub fn at(self, location: impl Into<Location>) -> Self {
+        Self(match self.0 {
+            TargetKind::New { image, .. } => TargetKind::New { location: location.into(), image },
+            TargetKind::Existing(image) => TargetKind::Existing(image.at(location)),
+        })
+    }
+
+    /// What is made; `None` of an image that exists.
+    #[must_use]
+    pub const fn new_image(&self) -> Option<&NewImage> {
+        match &self.0 {
+            TargetKind::New { image, .. } => Some(image),
+            TargetKind::Existing(_) => None,
+        }
+    }
+
+    /// The image as it can be read when it is there, with its key.
+    ///
+    /// # Errors
+    /// What keeps a new one from being made: see [`Error`].
+    pub fn as_source(&self) -> Result<Source, Error> {
+        match &self.0 {
+            TargetKind::New { location, image } => image.as_source(location.clone()),
+            TargetKind::Existing(image) => Ok(image.clone()),
+        }
+    }
+
     /// Where it is.
     #[must_use]
     pub const fn location(&self) -> &Location {

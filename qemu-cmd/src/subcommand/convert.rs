@@ -1,31 +1,8 @@
-use super::{push_create_options, setters};
+use super::{SourceSnapshot, push_create_options, setters};
 use crate::format::{CreateOptions, Preallocation};
 use crate::image::{Spelled, TargetKind, plain_name};
 use crate::secret::SecretId;
-use crate::{Backing, ByteSize, CacheMode, Error, Format, Invocation, KeyVal, Source, Target, rules};
-
-/// An internal snapshot of a source.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SourceSnapshot {
-    /// The one of this name.
-    Name(String),
-    /// The one of this id.
-    Id(String),
-    /// The one of this name, or if there is none, of this id.
-    NameOrId(String),
-}
-
-impl SourceSnapshot {
-    pub(crate) fn render(&self) -> std::ffi::OsString {
-        let (key, value) = match self {
-            Self::Name(name) => ("snapshot.name", name),
-            Self::Id(id) => ("snapshot.id", id),
-            Self::NameOrId(text) => return text.into(),
-        };
-        KeyVal::new().with(key, value).render()
-    }
-}
+use crate::{Backing, ByteSize, CacheMode, Error, Format, Invocation, KeyVal, Location, Source, Target, rules};
 
 /// `qemu-img convert`: copies the guest's content of one image into another.
 ///
@@ -184,6 +161,49 @@ impl Convert {
     /// The target.
     pub const fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The same, of this source alone.
+    pub fn with_source(mut self, source: Source) -> Self {
+        self.source = source;
+        self.more_sources.clear();
+        self
+    }
+
+    /// The same, with the target at another place.
+    pub fn target_at(mut self, location: impl Into<Location>) -> Self {
+        self.target = self.target.at(location);
+        self
+    }
+
+    /// The backing file of the new image.
+    #[must_use]
+    pub const fn new_backing(&self) -> Option<&Backing> {
+        self.backing.as_ref()
+    }
+
+    /// Whether data is compressed.
+    #[must_use]
+    pub const fn compresses(&self) -> bool {
+        self.compress
+    }
+
+    /// The internal snapshot that is read.
+    #[must_use]
+    pub const fn chosen_snapshot(&self) -> Option<&SourceSnapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Whether the target is promised to read as zeros.
+    #[must_use]
+    pub const fn promises_zero(&self) -> bool {
+        self.target_is_zero
+    }
+
+    /// Whether the source is read even while another process may write it.
+    #[must_use]
+    pub const fn shares(&self) -> bool {
+        self.force_share
     }
 
     /// The target's cache mode, if one was chosen.

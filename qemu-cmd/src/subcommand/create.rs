@@ -79,6 +79,23 @@ impl Create {
         self
     }
 
+    /// Where the image is made.
+    pub const fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// What is made.
+    #[must_use]
+    pub const fn image(&self) -> &NewImage {
+        &self.image
+    }
+
+    /// The same image at another place.
+    pub fn at(mut self, location: impl Into<Location>) -> Self {
+        self.location = location.into();
+        self
+    }
+
     /// The arguments and secrets.
     ///
     /// # Errors

@@ -43,6 +43,23 @@ impl Dd {
         flag force_share;
     }
 
+    /// Where the new image is made.
+    pub const fn target(&self) -> &Location {
+        &self.target
+    }
+
+    /// The new image's format.
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The same copy to another place.
+    pub fn target_at(mut self, location: impl Into<Location>) -> Self {
+        self.target = location.into();
+        self
+    }
+
     /// The arguments and secrets.
     ///
     /// # Errors

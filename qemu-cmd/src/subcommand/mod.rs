@@ -15,6 +15,7 @@ mod measure;
 mod rebase;
 mod resize;
 mod snapshot;
+mod source_snapshot;
 
 pub use amend::{Amend, KeyslotChange, Qcow2Amend};
 pub use bench::{Bench, BenchAio};
@@ -22,7 +23,7 @@ pub use bitmap::{Bitmap, BitmapAction};
 pub use check::{Check, Repair};
 pub use commit::Commit;
 pub use compare::Compare;
-pub use convert::{Convert, SourceSnapshot};
+pub use convert::Convert;
 pub use create::Create;
 pub use dd::Dd;
 pub use info::Info;
@@ -31,6 +32,7 @@ pub use measure::Measure;
 pub use rebase::Rebase;
 pub use resize::{Resize, ResizeTo};
 pub use snapshot::{Snapshot, SnapshotAction};
+pub use source_snapshot::SourceSnapshot;
 
 use std::ffi::OsString;
 

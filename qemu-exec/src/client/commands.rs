@@ -1,6 +1,6 @@
 //! Commands that do something, of which there is no more to know than that it was done.
 
-use qemu_cmd::{Amend, Bench, Bitmap, Commit, Create, Dd, Rebase, Resize, Snapshot};
+use qemu_cmd::{Amend, Bench, Bitmap, Commit, Create, Dd, Format, Location, Rebase, Resize, Snapshot};
 
 use super::QemuImg;
 use crate::{Error, Executor, Outcome};
@@ -32,12 +32,14 @@ impl<E: Executor> QemuImg<E> {
 
     /// Makes an image.
     pub fn create(&self, create: &Create) -> Result<Outcome, Error> {
-        self.run(&create.invocation()?, self.data)
+        let spell = |place: &Location| create.clone().at(place.clone()).invocation();
+        self.make(create.location(), create.image().can_be_renamed(), spell, |_| Ok(()))
     }
 
     /// Copies blocks of an image to a new one.
     pub fn dd(&self, dd: &Dd) -> Result<Outcome, Error> {
-        self.run(&dd.invocation()?, self.data)
+        let spell = |place: &Location| dd.clone().target_at(place.clone()).invocation();
+        self.make(dd.target(), dd.format() != Format::Vmdk, spell, |_| Ok(()))
     }
 
     /// Puts an overlay on another image, or on none.

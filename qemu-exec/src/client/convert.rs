@@ -2,9 +2,10 @@
 
 use std::io;
 
-use qemu_cmd::{CacheMode, Convert};
+use qemu_cmd::{CacheMode, Convert, Location};
 
 use super::QemuImg;
+use crate::publish::refuse_existing;
 use crate::{Error, ErrorKind, Executor, Outcome, direct_io_works, safe_cache_mode};
 
 impl<E: Executor> QemuImg<E> {
@@ -17,12 +18,38 @@ impl<E: Executor> QemuImg<E> {
     /// # Errors
     /// [`ErrorKind::Refused`] or [`ErrorKind::Unsupported`] before anything runs, or whatever kind the failure is.
     pub fn convert(&self, convert: &Convert) -> Result<Outcome, Error> {
+        self.convert_if(convert, |_| Ok(()))
+    }
+
+    /// The same, if what was written is acceptable.
+    pub(super) fn convert_if(
+        &self,
+        convert: &Convert,
+        acceptable: impl Fn(&Location) -> Result<(), Error>,
+    ) -> Result<Outcome, Error> {
+        let convert = &self.with_target_cache(convert)?;
+        self.check_before(convert)?;
+        let check = |place: &Location| self.check_after(convert, place).and_then(|()| acceptable(place));
+        let Some(image) = convert.target().new_image() else {
+            let outcome = self.run(&convert.invocation()?, self.data)?;
+            check(convert.target().location())?;
+            return Ok(outcome);
+        };
+        let spell = |place: &Location| convert.clone().target_at(place.clone()).invocation();
+        self.make(convert.target().location(), image.can_be_renamed(), spell, check)
+    }
+
+    /// The command with a cache mode that is durable, if it leaves that open.
+    fn with_target_cache(&self, convert: &Convert) -> Result<Convert, Error> {
         let invocation = convert.invocation()?;
         if convert.chosen_target_cache().is_some() {
-            return self.run(&invocation, self.data);
+            return Ok(convert.clone());
         }
         // Refusals come first: the probe writes to the directory.
         self.check_version(&invocation)?;
+        if convert.target().new_image().is_some() {
+            refuse_existing(convert.target().location(), self.publish).map_err(|error| error.about(&invocation))?;
+        }
         let mode = self.target_cache(convert).map_err(|source| {
             let full = source.kind() == io::ErrorKind::StorageFull;
             Error::new(if full { ErrorKind::NoSpace } else { ErrorKind::CouldNotStart })
@@ -30,7 +57,7 @@ impl<E: Executor> QemuImg<E> {
                 .about(&invocation)
                 .because(source)
         })?;
-        self.run(&convert.clone().target_cache(mode).invocation()?, self.data)
+        Ok(convert.clone().target_cache(mode))
     }
 
     fn target_cache(&self, convert: &Convert) -> io::Result<CacheMode> {

@@ -1,9 +1,16 @@
 //! qemu-img behind typed calls.
 
+mod checks;
 mod commands;
 mod convert;
+mod import;
 mod inspect;
+mod new_file;
+mod patience;
 mod version;
+
+pub use checks::Checks;
+pub use import::Import;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -11,7 +18,7 @@ use std::time::Duration;
 
 use qemu_cmd::{Invocation, OutputKind, QemuVersion};
 
-use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, Outcome, Request};
+use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, Outcome, Publish, Request, Staging};
 
 /// qemu-img, run by an executor: one method a subcommand, typed in and out.
 ///
@@ -21,6 +28,11 @@ use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, Outcome, Reque
 ///   leaves an image half changed.
 /// * **Version**: what not every supported version can do is [refused](ErrorKind::Unsupported) if this qemu-img cannot,
 ///   before anything runs. It is [asked for its version](Self::qemu_version) once, and only for such a command.
+/// * **New images** (of `convert` without an existing target, `create` and `dd`) have their name when they are complete
+///   and on disk, and not before: until then they are called `.NAME.partial`, and what fails, is ended or panics leaves
+///   nothing. What exists is not replaced unless [`publish`](Self::publish) says so. Written in place, with whatever a
+///   failure leaves, are devices and pipes; what `qemu-img` reaches by a protocol; VMDK images and qcow2 ones with a
+///   data file, which hold names of files; and under sudo, see [`SudoExecutor`](crate::SudoExecutor).
 /// * **Retries**: a command is run again, up to three times, if qemu-img could not measure how fast this machine derives
 ///   keys, which it does before it writes anything.
 #[derive(Debug)]
@@ -31,6 +43,10 @@ pub struct QemuImg<E> {
     data: Bounds,
     probe_directory: Option<PathBuf>,
     cancel: Option<CancelToken>,
+    publish: Publish,
+    checks: Checks,
+    /// How long locked images are waited for.
+    patience: Duration,
     /// `Some(None)` is a version that nobody understands.
     version: OnceLock<Option<QemuVersion>>,
 }
@@ -39,6 +55,8 @@ pub struct QemuImg<E> {
 struct Bounds {
     limits: Limits,
     timeout: Option<Duration>,
+    /// How much standard output is taken.
+    output: usize,
 }
 
 impl<E: Executor> QemuImg<E> {
@@ -46,10 +64,13 @@ impl<E: Executor> QemuImg<E> {
     pub const fn new(executor: E) -> Self {
         Self {
             executor,
-            metadata: Bounds { limits: Limits::metadata(), timeout: Some(Duration::from_secs(60)) },
-            data: Bounds { limits: Limits::none(), timeout: None },
+            metadata: Bounds { limits: Limits::metadata(), timeout: Some(Duration::from_secs(60)), output: 64 << 20 },
+            data: Bounds { limits: Limits::none(), timeout: None, output: 64 << 20 },
             probe_directory: None,
             cancel: None,
+            publish: Publish::new(),
+            checks: Checks::none(),
+            patience: Duration::ZERO,
             version: OnceLock::new(),
         }
     }
@@ -90,6 +111,19 @@ impl<E: Executor> QemuImg<E> {
         self
     }
 
+    /// How new images appear. Default: [`Publish::new`], which replaces nothing. To do it otherwise for one image, make
+    /// another client: executors can be shared by reference.
+    pub const fn publish(mut self, publish: Publish) -> Self {
+        self.publish = publish;
+        self
+    }
+
+    /// What is looked at before and after a convert. Default: [`Checks::none`].
+    pub const fn checks(mut self, checks: Checks) -> Self {
+        self.checks = checks;
+        self
+    }
+
     /// The executor.
     pub const fn executor(&self) -> &E {
         &self.executor
@@ -97,7 +131,16 @@ impl<E: Executor> QemuImg<E> {
 
     /// Runs a command that has done its work if and only if it exits with 0.
     fn run(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
-        let outcome = self.attempt(invocation, bounds)?;
+        self.patiently(|| self.run_once(invocation, bounds, None))
+    }
+
+    /// The same, once, also for one that writes an unfinished file, which is called by its final name in whatever is said of it.
+    fn run_once(&self, invocation: &Invocation, bounds: Bounds, staging: Option<&Staging>) -> Result<Outcome, Error> {
+        let mut outcome = self.attempt(invocation, bounds, staging)?;
+        if let Some(staging) = staging {
+            outcome.stdout = staging.rename_in(outcome.stdout);
+            outcome.stderr = staging.rename_in(outcome.stderr);
+        }
         if outcome.end == End::NotRun && invocation.output() == OutputKind::Text {
             return Ok(outcome);
         }
@@ -116,9 +159,10 @@ impl<E: Executor> QemuImg<E> {
     }
 
     /// Runs a command, whatever comes of it, unless this qemu-img cannot.
-    fn attempt(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
+    fn attempt(&self, invocation: &Invocation, bounds: Bounds, staging: Option<&Staging>) -> Result<Outcome, Error> {
         self.check_version(invocation)?;
         let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
+        request = request.output_limit(bounds.output).staging(staging);
         request.cancel.clone_from(&self.cancel);
         let mut outcome = self.executor.run(request.clone())?;
         for _ in 0..RETRIES {
@@ -142,10 +186,11 @@ fn calibration_failed(outcome: &Outcome) -> bool {
 }
 
 fn not_understood(outcome: &Outcome, invocation: &Invocation, source: qemu_info::Error) -> Error {
+    let exit = if let End::Exited(exit) = outcome.end { Some(exit) } else { None };
     let error = Error::new(ErrorKind::OutputNotUnderstood)
-        .message("qemu-img exited with 0, and its output could not be understood")
+        .message("qemu-img's output could not be understood")
         .about(invocation)
-        .ended(Some(0), None)
+        .ended(exit, None)
         .said(&invocation.redact(&String::from_utf8_lossy(&outcome.stderr)))
         .because(source);
     match invocation.reads().first().and_then(|location| location.path()) {

@@ -75,6 +75,20 @@ pub struct Qcow2Bitmap {
     pub flags: Vec<BitmapFlag>,
 }
 
+impl Qcow2Bitmap {
+    /// Whether it records writes ([`BitmapFlag::Auto`]).
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.flags.contains(&BitmapFlag::Auto)
+    }
+
+    /// Whether its content cannot be trusted ([`BitmapFlag::InUse`]): all that can be done with it is to remove it.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.flags.contains(&BitmapFlag::InUse)
+    }
+}
+
 open_enum! {
     /// A flag of a persistent dirty bitmap (QAPI `Qcow2BitmapInfoFlags`, since qemu 4.0).
     BitmapFlag {

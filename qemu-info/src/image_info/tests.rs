@@ -97,7 +97,7 @@ fn a_chain_is_not_one_image() {
     for json in [format!("[{RAW}]"), r#"["a","raw",512]"#.to_owned()] {
         let error = ImageInfo::from_json(json.as_bytes()).unwrap_err();
         assert!(matches!(error, Error::Unexpected { .. }));
-        assert_eq!(error.source().unwrap().to_string(), "invalid type: sequence, expected one image");
+        assert_eq!(error.source().unwrap().to_string(), "invalid type: sequence, expected one object");
     }
 }
 

@@ -38,8 +38,16 @@ const NOT_BUILT: &[&str] = &[
     "Parameter 'detached-header' is unexpected",
 ];
 
-/// What qemu-img says of arguments that it does not understand, or that no image could make right. A probed image may be
-/// of a format without snapshots, bitmaps, preallocation or backing files, so what it says of those is not here.
+/// What qemu-img says of a format without snapshots, bitmaps, backing files or preallocation, which a probed image may
+/// be of.
+const OF_THE_FORMAT: &[&str] = &[
+    "temporarily loading internal snapshots",
+    "lacks bitmap support",
+    "doesn't support backing files",
+    "Unsupported preallocation mode",
+];
+
+/// What qemu-img says of arguments that it does not understand, or that no image could make right.
 const NOT_UNDERSTOOD: &[&str] = &[
     "unrecognized option",
     "invalid option",
@@ -94,7 +102,7 @@ const ABOUT_THE_IMAGE: &[&str] =
     &["Preallocation can only be used for growing images", "cannot be used with a file name", "invalid URI ././middle"];
 
 impl Verdict {
-    pub(crate) fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output, probes: bool) -> Self {
         let said = String::from_utf8_lossy(&output.stderr);
         let without = |said: String, texts: &mut dyn Iterator<Item = String>| {
             texts.fold(said, |said, text| said.replace(&text, ""))
@@ -104,8 +112,9 @@ impl Verdict {
         let rest = without(said.clone().into_owned(), &mut not_built);
         let is_not_built = rest.len() < said.len();
         let rest = without(rest, &mut ABOUT_THE_IMAGE.iter().map(ToString::to_string));
+        let of_the_format = if probes { &[] } else { OF_THE_FORMAT };
         // Also beside what is not built: that must not hide another complaint.
-        if let Some(complaint) = NOT_UNDERSTOOD.iter().find(|text| rest.contains(**text)) {
+        if let Some(complaint) = NOT_UNDERSTOOD.iter().chain(of_the_format).find(|text| rest.contains(**text)) {
             return Self::Wrong(format!("`{complaint}`"));
         }
         if is_not_built {

@@ -11,13 +11,14 @@ use qemu_exec::cmd::{ByteSize, Subcommand};
 
 use crate::Error;
 use crate::dry_run::Format;
-use crate::{completions, explain, lint, man, own, table};
+use crate::{clean, completions, explain, inspect, lint, man, own, table};
 
 /// What qimg was asked to do.
 pub(crate) enum Action {
     Print(String),
     /// Prints it, and exits with 1 if anything was found.
     Report(String, bool),
+    Inspect(inspect::Inspect),
     Run(Options),
 }
 
@@ -106,10 +107,12 @@ pub(crate) fn parse() -> Result<Action, Error> {
                 return lint::report(parser.raw_args()?, options.bounds.memory.flatten())
                     .map(|(text, found)| Action::Report(text, found));
             }
+            Value(command) if command == "inspect" => return inspect::parse(parser.raw_args()?).map(Action::Inspect),
             Value(command) if command == "explain" => return explain::text(parser.raw_args()?).map(Action::Print),
             Value(command) if command == "completions" => {
                 return completions::text(parser.raw_args()?).map(Action::Print);
             }
+            Value(command) if command == "clean" => return clean::text(parser.raw_args()?).map(Action::Print),
             Value(command) if command == "man" => return Ok(Action::Print(man::text())),
             Value(command) if command == "options" => return Ok(Action::Print(table::text())),
             Value(subcommand) => {

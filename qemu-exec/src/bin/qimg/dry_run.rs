@@ -3,8 +3,8 @@
 
 use std::ffi::OsStr;
 
-use qemu_exec::Plan;
-use qemu_exec::cmd::{Feature, Invocation, Location, shell_quote};
+use qemu_exec::cmd::{Feature, Invocation, Location, SecretId, shell_quote};
+use qemu_exec::{Delivery, Plan};
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy)]
@@ -45,10 +45,20 @@ fn object(plan: &Plan, invocation: &Invocation, requires: &[Feature]) -> Value {
         plan.launch.env.iter().map(|(name, value)| (name.to_string_lossy().into_owned(), text(value))).collect();
     let secrets: Vec<Value> =
         plan.secrets.iter().map(|(id, delivery)| json!({"id": id.as_str(), "delivery": delivery.as_str()})).collect();
+    let limits = plan.launch.limits.to_resource_limits();
+    let limits: serde_json::Map<String, Value> =
+        limits.iter().map(|limit| (limit.name.to_owned(), json!({"soft": limit.soft, "hard": limit.hard}))).collect();
+    let descriptor = |(id, delivery): &(SecretId, Delivery)| match delivery {
+        Delivery::Descriptor(number) => Some((number.to_string(), Value::from(id.as_str()))),
+        _ => None,
+    };
+    let fds: serde_json::Map<String, Value> = plan.secrets.iter().filter_map(descriptor).collect();
     json!({
         "argv": plan.argv.iter().map(|arg| text(arg)).collect::<Vec<_>>(),
         "launch": launch,
         "env": env,
+        "limits": limits,
+        "fds": fds,
         "secrets": secrets,
         "reads": invocation.reads().iter().map(location).collect::<Vec<_>>(),
         "writes": invocation.writes().iter().map(location).collect::<Vec<_>>(),

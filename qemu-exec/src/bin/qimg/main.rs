@@ -1,9 +1,12 @@
 //! `qimg`: a drop-in for `qemu-img` that shows what would run, bounds it, and keeps secrets out of sight.
 
 mod args;
+mod clean;
 mod completions;
 mod dry_run;
 mod explain;
+mod import;
+mod inspect;
 mod lint;
 mod man;
 mod own;
@@ -38,6 +41,10 @@ fn main() -> ExitCode {
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::from(u8::from(found)))
         }
+        Action::Inspect(inspect) => inspect.run(),
+        Action::Run(options) if options.command.first().is_some_and(|command| command == "import") => {
+            import::import(&options)
+        }
         Action::Run(options) => act(&options),
     });
     result.unwrap_or_else(|error| {
@@ -63,7 +70,7 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
         invocation = line.invocation()?;
     }
     let request = request(options, &line, &invocation);
-    let executor = executor(options);
+    let executor = executor(options, &invocation);
     match options.dry_run {
         Some(format) => {
             // What is shown is exact, so that it can be pasted, and would show a password as `ps` does.
@@ -85,11 +92,15 @@ fn request<'a>(options: &Options, line: &CommandLine, invocation: &'a Invocation
     request.limits(bounds.limits).timeout(bounds.timeout).inherit_stdin(reads_stdin)
 }
 
-fn executor(options: &Options) -> Box<dyn Executor> {
+fn executor(options: &Options, invocation: &Invocation) -> Box<dyn Executor> {
     let qemu_img = options.qemu_img.as_deref().unwrap_or("qemu-img".as_ref());
     let env = options.env.iter();
     let Some(user) = &options.sudo else {
         let local = LocalExecutor::with_program(qemu_img);
+        // An image that is a descriptor of ours is to be one of qemu-img's.
+        let images = invocation.reads().iter().chain(invocation.writes()).filter_map(Location::path);
+        let inherits = images.into_iter().any(|path| secrets::is_own_descriptor(path) && !secrets::is_stdin(path));
+        let local = if inherits { local.portable() } else { local };
         return Box::new(env.fold(local, |local, (name, value)| local.env(name, value)));
     };
     let sudo = env.fold(SudoExecutor::with_program(qemu_img), |sudo, (name, value)| sudo.env(name, value));

@@ -2,7 +2,7 @@
 
 use qemu_exec::cmd::{OptionSpec, Subcommand, ValueKind};
 
-use crate::own::{COMMANDS, EXIT_STATUS, OPTIONS};
+use crate::own::{COMMANDS, EXIT_STATUS, IMPORT, INSPECT, OPTIONS};
 use crate::table::spellings;
 
 pub(crate) fn text() -> String {
@@ -29,6 +29,18 @@ pub(crate) fn text() -> String {
     page.section("ABOUT COMMANDS");
     for (name, args, doc) in COMMANDS {
         page.item(format!("{name} {args}").trim_end(), doc);
+    }
+    page.section("OPTIONS OF INSPECT");
+    page.line("It exits with 1 if it refuses an image, and with 2 if it cannot read one.");
+    for own in INSPECT {
+        page.item(&own.spelled(), own.doc);
+    }
+    page.section("OPTIONS OF IMPORT");
+    page.line(
+        "They stand among those of convert. It exits with 1 if it refuses an image; -f is what that is said to be.",
+    );
+    for own in IMPORT {
+        page.item(&own.spelled(), own.doc);
     }
     page.section("SUBCOMMANDS");
     page.line("The options are those of all versions of qemu-img since 5.2; newer ones say since when they exist.");

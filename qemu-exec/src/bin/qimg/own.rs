@@ -34,9 +34,42 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
         "tells what is risky about a command line run here and now; exit status 1 if anything is",
     ),
     ("lint", "[--output=human|json] -", "the same for every qemu-img of a shell script on standard input"),
+    (
+        "inspect",
+        "[OPTION…] FILE…|-",
+        "tells from the bytes alone what images are and refer to, and whether to refuse them",
+    ),
+    (
+        "import",
+        "SRC DST [OPTION…]",
+        "converts an image from a stranger, with the target's options of convert, if inspection accepts it",
+    ),
+    (
+        "clean",
+        "[--dry-run] DIR…",
+        "removes the unfinished images (.NAME.partial) in a directory that nobody is writing any more",
+    ),
     ("options", "", "prints every option of every subcommand, and since when it exists"),
     ("completions", "bash|zsh|fish", "prints completions for a shell"),
     ("man", "", "prints a manual page"),
+];
+
+/// The options of `qimg inspect`.
+pub(crate) const INSPECT: &[Own] = &[
+    own("output", Some("human|json"), "a table, or a JSON object for each file on a line of its own"),
+    own("claimed", Some("FORMAT"), "what the images are said to be; anything else is refused"),
+    own("max-virtual-size", Some("SIZE"), "refuse images of a larger virtual size; 16T unless given"),
+    own("grant", Some("CODE"), "do not refuse an image for this; can be given more than once"),
+    own("hybrid", None, "accept optical discs with a partition table"),
+];
+
+/// The options of `qimg import`, beside those of `convert`.
+pub(crate) const IMPORT: &[Own] = &[
+    own("max-virtual-size", Some("SIZE"), "refuse an image of a larger virtual size; 16T unless given"),
+    own("grant", Some("CODE"), "do not refuse the image for this; can be given more than once"),
+    own("hybrid", None, "accept an optical disc with a partition table"),
+    own("key-file", Some("FILE"), "the passphrase of an encrypted image"),
+    own("replace", None, "replace what has the target's name"),
 ];
 
 /// What qimg exits with, and when.
@@ -81,9 +114,17 @@ pub(crate) fn usage() -> String {
     for subcommand in Subcommand::ALL {
         text.push_str(&format!("  {:<10}{}\n", subcommand.as_str(), subcommand.summary()));
     }
-    text.push_str("\nabout commands, which run nothing:\n\n");
+    text.push_str("\nof qimg itself:\n\n");
     for (name, args, doc) in COMMANDS {
         text.push_str(&format!("  {}\n      {doc}\n", format!("{name} {args}").trim_end()));
+    }
+    text.push_str("\noptions of inspect, which exits with 1 if it refuses an image, 2 if it cannot read one:\n\n");
+    for own in INSPECT {
+        text.push_str(&format!("  {:<26}{}\n", own.spelled(), own.doc));
+    }
+    text.push_str("\noptions of import, which takes those of convert too: -f is what the image is said to be;\nit exits with 1 if it refuses:\n\n");
+    for own in IMPORT {
+        text.push_str(&format!("  {:<26}{}\n", own.spelled(), own.doc));
     }
     text.push_str(&format!("\nexit status: {}\n", EXIT_STATUS.replace("124", "\n124").replace("; \n", ";\n")));
     text

@@ -13,7 +13,8 @@ use crate::{Error, REFUSED, complain};
 /// What timeout(1) exits with.
 const TIMED_OUT: u8 = 124;
 
-pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitCode, Error> {
+/// A token that is cancelled by the signals that end a program, and the number of the one that came.
+pub(crate) fn cancelled_by_signals() -> Result<(CancelToken, Arc<AtomicUsize>), Error> {
     let interrupted = Arc::new(AtomicUsize::new(0));
     let token = CancelToken::new()?;
     // qemu-img has a process group of its own, so what the terminal sends reaches qimg alone.
@@ -23,6 +24,21 @@ pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitC
         signal_hook::flag::register_usize(signal, Arc::clone(&interrupted), signal.try_into()?)?;
         signal_hook::low_level::pipe::register(signal, token.write_end().as_fd().try_clone_to_owned()?)?;
     }
+    Ok((token, interrupted))
+}
+
+/// What qimg exits with after a failure of its own making.
+pub(crate) fn status_of(kind: ErrorKind, interrupted: &AtomicUsize) -> ExitCode {
+    ExitCode::from(match kind {
+        ErrorKind::Refused | ErrorKind::Unsupported => REFUSED,
+        ErrorKind::TimedOut => TIMED_OUT,
+        ErrorKind::Cancelled => after_signal(i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default()),
+        _ => 1,
+    })
+}
+
+pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitCode, Error> {
+    let (token, interrupted) = cancelled_by_signals()?;
     let (invocation, limits) = (request.invocation, request.limits);
     let outcome = executor.run(request.cancel(token))?;
     let end = outcome.end;

@@ -35,7 +35,8 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
     ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|stdin| path == Path::new(stdin))
 }
 
-fn is_own_descriptor(path: &Path) -> bool {
+/// Whether a path is one of qimg's own descriptors, by name.
+pub(crate) fn is_own_descriptor(path: &Path) -> bool {
     path == "/dev/stdin" || path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd")
 }
 

@@ -2,8 +2,8 @@
 
 use qemu_exec::cmd::Subcommand;
 
-use super::choices;
-use crate::own::{COMMANDS, OPTIONS};
+use super::{choices, inspect_choices};
+use crate::own::{COMMANDS, INSPECT, OPTIONS};
 use crate::table::offered;
 
 pub(super) fn script() -> String {
@@ -29,6 +29,14 @@ pub(super) fn script() -> String {
         }
         options.push_str(&format!("            {name}) words=\"{}\" ;;\n", all.join(" ")));
     }
+    for own in INSPECT {
+        let choices = inspect_choices(own).join(" ");
+        if !choices.is_empty() {
+            values.push_str(&format!("        inspect:--{}) words=\"{choices}\" ;;\n", own.long));
+        }
+    }
+    let inspect: Vec<_> = INSPECT.iter().map(|own| format!("--{}", own.long)).collect();
+    options.push_str(&format!("            inspect) words=\"{}\" ;;\n", inspect.join(" ")));
     format!(
         r#"# bash completion for qimg
 
@@ -36,7 +44,7 @@ _qimg() {{
     local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} sub= words= i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${{COMP_WORDS[i]}} in
-        {names}) sub=${{COMP_WORDS[i]}}; break ;;
+        {names}|inspect) sub=${{COMP_WORDS[i]}}; break ;;
         {with_value}) [[ ${{COMP_WORDS[i+1]}} == = ]] && ((i++)); ((i++)) ;;
         esac
     done

@@ -2,8 +2,8 @@
 
 use qemu_exec::cmd::{OptionSpec, Subcommand, ValueKind};
 
-use super::{choices, quoted};
-use crate::own::{COMMANDS, OPTIONS};
+use super::{choices, inspect_choices, quoted};
+use crate::own::{COMMANDS, INSPECT, OPTIONS};
 use crate::table::offered;
 
 pub(super) fn script() -> String {
@@ -28,6 +28,16 @@ pub(super) fn script() -> String {
         text.push_str(&format!("complete -c qimg -n $first -f -a {name} -d {}\n", quoted(doc)));
     }
     text.push_str("complete -c qimg -n '__fish_seen_subcommand_from completions' -f -a 'bash zsh fish'\n");
+    for own in INSPECT {
+        let choices = inspect_choices(own).join(" ");
+        let value = match own.value {
+            None => String::new(),
+            Some(_) if choices.is_empty() => " -x".to_owned(),
+            Some(_) => format!(" -x -a '{choices}'"),
+        };
+        let seen = "'__fish_seen_subcommand_from inspect'";
+        text.push_str(&format!("complete -c qimg -n {seen} -l {}{value} -d {}\n", own.long, quoted(own.doc)));
+    }
     for subcommand in Subcommand::ALL {
         for spec in subcommand.options() {
             text.push_str(&option(subcommand.as_str(), spec));

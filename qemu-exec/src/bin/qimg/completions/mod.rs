@@ -7,8 +7,10 @@ mod zsh;
 use std::ffi::OsString;
 
 use qemu_exec::cmd::{Format, OptionSpec, ValueKind};
+use qemu_exec::info::inspect::{Code, ImageFormat};
 
 use crate::Error;
+use crate::own::Own;
 
 pub(crate) fn text(mut args: impl Iterator<Item = OsString>) -> Result<String, Error> {
     let shell = args.next();
@@ -25,6 +27,16 @@ fn choices(spec: &OptionSpec) -> Vec<&'static str> {
     match spec.value.map(|value| value.kind) {
         Some(ValueKind::Choice { of, .. }) => of.to_vec(),
         Some(ValueKind::Format) => Format::ALL.iter().map(|format| format.as_str()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The same for an option of `qimg inspect`.
+fn inspect_choices(own: &Own) -> Vec<&'static str> {
+    match own.long {
+        "output" => vec!["human", "json"],
+        "claimed" => ImageFormat::ALL.iter().map(|format| format.as_str()).collect(),
+        "grant" => Code::ALL.iter().map(|code| code.as_str()).collect(),
         _ => Vec::new(),
     }
 }

@@ -2,8 +2,8 @@
 
 use qemu_exec::cmd::{OptionSpec, Subcommand, ValueKind};
 
-use super::{choices, quoted};
-use crate::own::{COMMANDS, OPTIONS, Own};
+use super::{choices, inspect_choices, quoted};
+use crate::own::{COMMANDS, INSPECT, OPTIONS, Own};
 use crate::table::offered;
 
 pub(super) fn script() -> String {
@@ -22,6 +22,16 @@ pub(super) fn script() -> String {
     }
     text.push_str("        )\n        _describe subcommand subcommands ;;\n    argument)\n        case $words[1] in\n");
     text.push_str("        completions) _values shell bash zsh fish ;;\n");
+    text.push_str("        inspect)\n            _arguments -s \\\n");
+    for own in INSPECT {
+        let choices = inspect_choices(own).join(" ");
+        let action = if choices.is_empty() { choices } else { format!("({choices})") };
+        let value = own.value.map_or_else(String::new, |value| format!(":{value}:{action}"));
+        let sign = if value.is_empty() { "" } else { "=" };
+        let spec = format!("*--{}{sign}[{}]{value}", own.long, escaped(own.doc));
+        text.push_str(&format!("                {} \\\n", quoted(&spec)));
+    }
+    text.push_str("                '*:file:_files' ;;\n");
     for subcommand in Subcommand::ALL {
         text.push_str(&format!("        {})\n            _arguments -s \\\n", subcommand.as_str()));
         for spec in subcommand.options() {

@@ -1,0 +1,106 @@
+//! `qimg import`: the guarded way in for an image from a stranger.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use qemu_exec::cmd::{ByteSize, Command, CommandLine, Key};
+use qemu_exec::info::inspect::{Code, ImageFormat, InspectError, Inspected, Policy};
+use qemu_exec::{Import, LocalExecutor, Publish, QemuImg};
+
+use crate::args::Options;
+use crate::{Error, complain, inspect, run};
+
+/// What an import is told beside what a convert is.
+struct Asked {
+    policy: Policy,
+    key: Option<Key>,
+    replace: bool,
+    /// The options and operands of a convert.
+    convert: Vec<OsString>,
+}
+
+/// Exits with 1 if the image is refused, and with 2 if it was not looked at.
+pub(crate) fn import(options: &Options) -> Result<ExitCode, Error> {
+    if options.sudo.is_some() {
+        return Err("sudo does not hand over an open file: import as the user who is to own the image".into());
+    }
+    if options.dry_run.is_some() {
+        return Err(
+            "what an import runs depends on the image: look with inspect, and at a convert with --dry-run".into()
+        );
+    }
+    let asked = Asked::parse(options.command.iter().skip(1).cloned())?;
+    let line = CommandLine::parse(asked.convert.iter().cloned())?;
+    for (option, why) in [
+        ("image-opts", "an import takes the image by its name"),
+        ("n", "an import makes a new image"),
+        ("l", "an import takes the image as it is now, not a snapshot of it"),
+        ("U", "an image that is being written cannot be imported"),
+    ] {
+        if line.has(option) {
+            return Err(why.into());
+        }
+    }
+    let claimed = line.value("f").and_then(|name| name.to_str()).map(str::parse::<ImageFormat>).transpose()?;
+    let Command::Convert(convert) = Command::parse(asked.convert)? else { return Err("not an import".into()) };
+    let [source] = convert.sources().collect::<Vec<_>>()[..] else { return Err("an import takes one image".into()) };
+    let path = source.location().path().ok_or("an import takes the image by its name")?;
+
+    let policy = claimed.into_iter().fold(asked.policy, Policy::claimed);
+    let file =
+        inspect::open(path.as_os_str()).map_err(|error| format!("`{}` could not be read: {error}", path.display()))?;
+    let image = match Inspected::new(file, &policy) {
+        Ok(image) => image,
+        Err(InspectError::Refused(inspection)) => {
+            for finding in inspection.findings() {
+                complain(&*Error::from(format!("`{}` is refused: {finding}", path.display())));
+            }
+            return Ok(ExitCode::from(1));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let import = asked.key.into_iter().fold(Import::like(convert.clone()), Import::key);
+    let (token, interrupted) = run::cancelled_by_signals()?;
+    let program = options.qemu_img.as_deref().unwrap_or("qemu-img".as_ref());
+    let executor = LocalExecutor::with_program(program);
+    let executor = options.env.iter().fold(executor, |executor, (name, value)| executor.env(name, value));
+    let bounds = options.bounds.for_subcommand(line.subcommand());
+    let client = QemuImg::new(executor).publish(Publish::new().replace(asked.replace)).cancel(token);
+    match client.data_limits(bounds.limits).data_timeout(bounds.timeout).import(&image, import) {
+        Ok(_) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            complain(&error);
+            Ok(run::status_of(error.kind(), &interrupted))
+        }
+    }
+}
+
+impl Asked {
+    fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, Error> {
+        let mut asked =
+            Self { policy: Policy::untrusted(), key: None, replace: false, convert: vec![OsString::from("convert")] };
+        let mut args = args;
+        while let Some(arg) = args.next() {
+            let text = arg.to_str().unwrap_or_default();
+            let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.into())));
+            let mut value = || value.clone().or_else(|| args.next()).ok_or(format!("{name} needs a value"));
+            let policy = asked.policy.clone();
+            match name {
+                "--" => {
+                    asked.convert.push(arg);
+                    asked.convert.extend(args);
+                    break;
+                }
+                "--grant" => asked.policy = policy.grant(value()?.to_string_lossy().parse::<Code>()?),
+                "--max-virtual-size" => {
+                    asked.policy = policy.max_virtual_size(value()?.to_string_lossy().parse::<ByteSize>()?.as_u64());
+                }
+                "--hybrid" => asked.policy = policy.hybrid_discs(true),
+                "--key-file" => asked.key = Some(Key::File { path: value()?.into(), base64: false }),
+                "--replace" => asked.replace = true,
+                _ => asked.convert.push(arg),
+            }
+        }
+        Ok(asked)
+    }
+}

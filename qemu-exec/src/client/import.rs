@@ -1,0 +1,178 @@
+//! The guarded way in, for images from strangers.
+
+use std::fs::File;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use qemu_cmd::{ByteSize, CacheMode, Convert, Format, Key, Location, NewImage, Source, Target};
+use qemu_info::inspect::{ImageFormat, Inspected, Inspection, Policy, Verdict, inspect_file};
+
+use super::{Bounds, QemuImg};
+use crate::{Error, ErrorKind, Executor, Limits, Outcome, open_image};
+
+/// The inspected file as qemu-img sees it: its descriptor 3.
+const HANDED: &str = "/dev/fd/3";
+
+/// How an image is [imported](QemuImg::import): into which new image, and with what key.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Import {
+    convert: Convert,
+    key: Option<Key>,
+    result: Option<Policy>,
+}
+
+impl Import {
+    /// Into `target`, which must be a new image.
+    pub fn new(target: Target) -> Self {
+        Self::like(Convert::new(Source::raw(HANDED), target))
+    }
+
+    /// As `convert` says, but for its sources: the inspected image takes their place.
+    pub fn like(convert: Convert) -> Self {
+        Self { convert, key: None, result: None }
+    }
+
+    /// The key of an image that is encrypted.
+    pub fn key(mut self, key: impl Into<Key>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// What the result may be. Default: the format of the target, and nothing that [`Policy::untrusted`] refuses. Of a
+    /// raw target that is a disk with or without a partition table, or an optical disc: a disk that begins like an
+    /// image of another format would be taken for one by whoever lets qemu guess.
+    pub fn result_policy(mut self, policy: Policy) -> Self {
+        self.result = Some(policy);
+        self
+    }
+
+    fn result_policy_for(&self, image: &NewImage) -> Policy {
+        let policy = || Policy::untrusted().max_virtual_size(u64::MAX).hybrid_discs(true);
+        self.result.clone().unwrap_or_else(|| match image.format().as_str().parse() {
+            Ok(ImageFormat::Raw) | Err(_) => policy().formats([ImageFormat::Raw, ImageFormat::Iso]),
+            Ok(format) => policy().claimed(format),
+        })
+    }
+}
+
+impl From<Target> for Import {
+    fn from(target: Target) -> Self {
+        Self::new(target)
+    }
+}
+
+impl<E: Executor> QemuImg<E> {
+    /// Converts an image that was inspected, so that what was inspected is what is used, and nothing else.
+    ///
+    /// * The very file that was inspected is handed over, open, as a descriptor: another one under its name changes
+    ///   nothing. Keep others from writing into it meanwhile.
+    /// * Its format is the one that was found, and the backing file that it may name is cut off.
+    /// * A damaged image, which qemu-img reads as zeros with an exit status of 0, is
+    ///   [`SourceCorrupt`](ErrorKind::SourceCorrupt); the encryption before LUKS is
+    ///   [`KeyUnverifiable`](ErrorKind::KeyUnverifiable).
+    /// * Unless the client has limits and a timeout for data, it runs under 1 GiB of address space, 256 open files, no
+    ///   core file, and an hour by the clock.
+    /// * The result is inspected before it has its name, and refused as [`Untrusted`](ErrorKind::Untrusted) if it is
+    ///   not what [`Import::result_policy`] says: then it is removed.
+    ///
+    /// It needs an executor that can hand over a file, which [`LocalExecutor`](crate::LocalExecutor) is unless it is
+    /// [portable](crate::LocalExecutor::portable).
+    ///
+    /// ```no_run
+    /// use qemu_exec::cmd::{Raw, Target};
+    /// use qemu_exec::info::inspect::{ImageFormat, Inspected, Policy};
+    /// use qemu_exec::{LocalExecutor, QemuImg, open_image};
+    ///
+    /// let policy = Policy::untrusted().claimed(ImageFormat::Qcow2);
+    /// let image = Inspected::new(open_image("upload")?, &policy)?;
+    /// QemuImg::new(LocalExecutor::new()).import(&image, Target::new("disk.raw", Raw::new()))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those above, those of [`convert`](Self::convert), and [`Refused`](ErrorKind::Refused) for an existing target, a
+    /// backing file of the new image that does not fit, or an executor that cannot do it.
+    pub fn import(&self, image: &Inspected, import: impl Into<Import>) -> Result<Outcome, Error> {
+        let import = import.into();
+        let refused = |why: &str| Error::new(ErrorKind::Refused).message(why);
+        let Some(new) = import.convert.target().new_image() else {
+            return Err(refused("an import makes a new image: give a new target"));
+        };
+        let policy = import.result_policy_for(new);
+        let source = source(image.inspection(), import.key.clone())
+            .ok_or_else(|| refused("qemu-img cannot read images of this format"))?;
+        let mut convert = import.convert.clone().with_source(source);
+        // The probe of a pipe or a device says nothing of a file that is written beside the target.
+        if convert.chosen_target_cache().is_none() && !matches!(convert.target().location(), Location::File(_)) {
+            convert = convert.target_cache(CacheMode::Writeback);
+        }
+        self.handing(image.file()).convert_if(&convert, |place| inspect_result(place, &policy))
+    }
+
+    /// The same client, but for an untrusted image that is handed over.
+    fn handing<'a>(&'a self, file: &'a File) -> QemuImg<Handing<'a, E>> {
+        let mut data = self.data;
+        if data.limits.is_none() {
+            data.limits = Limits::none().address_space(ByteSize::gib(1)).open_files(256).core(ByteSize::bytes(0));
+        }
+        data.timeout = data.timeout.or(Some(Duration::from_secs(3600)));
+        QemuImg {
+            executor: Handing { executor: &self.executor, file },
+            metadata: self.metadata,
+            data: Bounds { ..data },
+            probe_directory: self.probe_directory.clone(),
+            cancel: self.cancel.clone(),
+            publish: self.publish,
+            checks: self.checks.source(true),
+            patience: self.patience,
+            version: self.version.get().map_or_else(OnceLock::new, |version| OnceLock::from(*version)),
+        }
+    }
+}
+
+/// The image as a source; `None` if qemu-img has no driver for it.
+fn source(inspection: &Inspection, key: Option<Key>) -> Option<Source> {
+    let format = inspection.format().driver()?.parse().ok()?;
+    let source = Source::new(Location::File(HANDED.into()), format);
+    let source = match format {
+        Format::Qcow2 | Format::Qcow | Format::Qed | Format::Vmdk => source.without_backing(),
+        _ => source,
+    };
+    Some(match key {
+        Some(key) => source.key(key),
+        None => source,
+    })
+}
+
+fn inspect_result(place: &Location, policy: &Policy) -> Result<(), Error> {
+    let Some(path) = place.path() else { return Ok(()) };
+    let inspected = open_image(path).and_then(|file| inspect_file(&file, policy));
+    let inspection = inspected.map_err(|source| {
+        Error::new(ErrorKind::Failed).message("the result could not be inspected").path(path).because(source)
+    })?;
+    match inspection.verdict() {
+        Verdict::Accept => Ok(()),
+        Verdict::Refuse => {
+            let reasons: Vec<_> = inspection.findings().iter().map(ToString::to_string).collect();
+            let message = format!("the result is not acceptable: {}", reasons.join("; "));
+            Err(Error::new(ErrorKind::Untrusted).message(message))
+        }
+    }
+}
+
+/// Runs each command with the file as its descriptor 3.
+struct Handing<'a, E> {
+    executor: &'a E,
+    file: &'a File,
+}
+
+impl<E: Executor> Executor for Handing<'_, E> {
+    fn plan(&self, request: &crate::Request<'_>) -> Result<crate::Plan, Error> {
+        self.executor.plan(&request.clone().handing(Some(self.file)))
+    }
+
+    fn run<'a>(&self, request: crate::Request<'a>) -> Result<Outcome, Error> {
+        self.executor.run(request.handing(Some(self.file)))
+    }
+}

@@ -1,0 +1,309 @@
+//! A new image has its name when it is complete, and whatever else happens leaves nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use qemu_cmd::{Backing, ByteSize, Convert, Create, Dd, Format, Qcow2, Raw, Source, Target};
+use qemu_exec::{
+    CancelToken, DryRunExecutor, Error, ErrorKind, Executor, LocalExecutor, Outcome, Plan, Publish, QemuImg, Request,
+};
+use tests::{Kind, content, local, names, with_source, write_fixture};
+
+fn client() -> QemuImg<LocalExecutor> {
+    QemuImg::new(local())
+}
+
+fn replacing() -> QemuImg<LocalExecutor> {
+    client().publish(Publish::new().replace(true))
+}
+
+fn convert(directory: &Path, name: impl AsRef<OsStr>) -> Convert {
+    let target = Target::new(directory.join(name.as_ref()), Raw::new());
+    Convert::new(Source::raw(directory.join("a")), target)
+}
+
+/// One that takes half a minute.
+fn slow(directory: &Path, name: &str) -> Convert {
+    convert(directory, name).rate(ByteSize::kib(32))
+}
+
+fn wait_for(path: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "{} never came", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs another executor, and then does something before anybody knows what came of it.
+struct Then<F>(LocalExecutor, F);
+
+impl<F: Fn() + Send + Sync> Executor for Then<F> {
+    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        self.0.plan(request)
+    }
+
+    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        let outcome = self.0.run(request)?;
+        (self.1)();
+        Ok(outcome)
+    }
+}
+
+#[test]
+fn it_has_its_name_when_it_is_complete() {
+    let directory = with_source();
+    let here = directory.path();
+    let meanwhile = std::sync::Mutex::new(Vec::new());
+    let client = QemuImg::new(Then(local(), || meanwhile.lock().unwrap().push(names(here))));
+    client.convert(&convert(here, "b")).unwrap();
+    client.create(&Create::new(here.join("c"), Qcow2::new(), ByteSize::mib(1))).unwrap();
+    client.dd(&Dd::new(Source::raw(here.join("a")), here.join("d"), Format::Raw).block_size(ByteSize::mib(1))).unwrap();
+    let seen = meanwhile.into_inner().unwrap();
+    assert_eq!(seen[0], [".b.partial", "a"]);
+    assert_eq!(seen[1], [".c.partial", "a", "b"]);
+    assert_eq!(seen[2], [".d.partial", "a", "b", "c"]);
+    assert_eq!(names(here), ["a", "b", "c", "d"]);
+    assert!(fs::read(here.join("b")).unwrap() == content() && fs::read(here.join("d")).unwrap() == content());
+    // The mode is that of a file that qemu-img makes by itself.
+    assert!(tests::bare(["create", "-f", "raw", here.join("e").to_str().unwrap(), "1M"]).status.success());
+    let mode = |name: &str| fs::metadata(here.join(name)).unwrap().mode();
+    assert_eq!((mode("b"), mode("c"), mode("d")), (mode("e"), mode("e"), mode("e")));
+}
+
+#[test]
+fn what_fails_leaves_nothing() {
+    let directory = with_source();
+    let here = directory.path();
+    let kind = |result: Result<Outcome, Error>| {
+        let error = result.expect_err("it must fail");
+        assert_eq!(names(here), ["a"], "{error}");
+        assert!(!format!("{error} {error:?}").contains("partial"), "{error:?}");
+        error.kind()
+    };
+    let wrong = Convert::new(Source::qcow2(here.join("a")), convert(here, "b").target().clone());
+    assert_eq!(kind(client().convert(&wrong)), ErrorKind::WrongFormat);
+    let timeout = client().data_timeout(Some(Duration::from_millis(300)));
+    assert_eq!(kind(timeout.convert(&slow(here, "b"))), ErrorKind::TimedOut);
+    // One that qemu-img takes away itself, from 6.0 on.
+    let backing = Backing::new(here.join("gone"), Format::Raw);
+    assert_eq!(kind(client().create(&Create::overlay(here.join("b"), Qcow2::new(), backing))), ErrorKind::NotFound);
+
+    let token = CancelToken::new().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_for(&here.join(".b.partial"));
+            token.cancel();
+        });
+        assert_eq!(kind(client().cancel(token.clone()).convert(&slow(here, "b"))), ErrorKind::Cancelled);
+    });
+
+    let panics = QemuImg::new(Then(local(), || panic!("as this test wants")));
+    catch_unwind(AssertUnwindSafe(|| panics.convert(&convert(here, "b")))).unwrap_err();
+    assert_eq!(names(here), ["a"]);
+}
+
+#[test]
+fn a_full_disk_is_empty_again() {
+    let directory = with_source();
+    let mount = directory.path().join("small");
+    fs::create_dir(&mount).unwrap();
+    let as_root = |args: &[&str]| {
+        let output = Command::new("sudo").arg("-n").args(args).arg(&mount).output().unwrap();
+        assert!(output.status.success(), "this test needs passwordless sudo to mount a small file system: {output:?}");
+    };
+    as_root(&["mount", "-t", "tmpfs", "-o", "size=256k,mode=0777", "small"]);
+    let target = Target::new(mount.join("b"), Raw::new());
+    let result = client().convert(&Convert::new(Source::raw(directory.path().join("a")), target));
+    let (left, stat) = (names(&mount), rustix::fs::statvfs(&mount).unwrap());
+    as_root(&["umount"]);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::NoSpace);
+    assert_eq!((left.len(), stat.f_bfree), (0, stat.f_blocks));
+}
+
+#[test]
+fn what_exists_is_replaced_only_on_demand() {
+    let directory = with_source();
+    let here = directory.path();
+    let (b, link, second) = (here.join("b"), here.join("link"), here.join("second"));
+    fs::write(&b, "old").unwrap();
+    fs::set_permissions(&b, fs::Permissions::from_mode(0o640)).unwrap();
+    rustix::fs::chown(&b, Some(rustix::fs::Uid::from_raw(12)), Some(rustix::fs::Gid::from_raw(34))).unwrap();
+    fs::hard_link(&b, &second).unwrap();
+    symlink("nowhere", &link).unwrap();
+
+    let dry = QemuImg::new(DryRunExecutor::new(local()));
+    for name in ["b", "link"] {
+        for result in [client().convert(&convert(here, name)), dry.convert(&convert(here, name))] {
+            let error = result.unwrap_err();
+            assert_eq!((error.kind(), error.subject()), (ErrorKind::AlreadyExists, Some(&*here.join(name))));
+        }
+    }
+    assert_eq!(fs::read(&b).unwrap(), b"old");
+    // Somebody is faster.
+    let late = here.join("late");
+    let raced = QemuImg::new(Then(local(), || fs::write(&late, "theirs").unwrap()));
+    assert_eq!(raced.convert(&convert(here, "late")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&late).unwrap(), b"theirs");
+
+    replacing().convert(&convert(here, "b")).unwrap();
+    replacing().convert(&convert(here, "link")).unwrap();
+    let meta = fs::metadata(&b).unwrap();
+    assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (0o640, 12, 34));
+    assert_eq!(fs::read(&second).unwrap(), b"old", "another link has what it had");
+    assert!(fs::symlink_metadata(&link).unwrap().is_file(), "a link is not followed");
+    assert!(fs::read(&b).unwrap() == content() && fs::read(&link).unwrap() == content());
+    // What fails keeps the old one.
+    fs::write(&b, "old").unwrap();
+    replacing().convert(&Convert::new(Source::qcow2(here.join("a")), Target::new(&b, Raw::new()))).unwrap_err();
+    assert_eq!(fs::read(&b).unwrap(), b"old");
+    assert_eq!(names(here), ["a", "b", "late", "link", "second"]);
+}
+
+/// The process that uses it would go on with a file that has no name.
+#[test]
+fn what_is_in_use_is_not_replaced() {
+    let directory = with_source();
+    let b = directory.path().join("b");
+    write_fixture(Kind::Qcow2, &b);
+    let inode = fs::metadata(&b).unwrap().ino();
+    let mut command = Command::new(tests::qemu_img());
+    command.args(["bench", "-w", "-c", "2000000000", "-f", "qcow2"]).arg(&b).stdout(Stdio::null());
+    let mut writer = command.spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !fs::read_to_string("/proc/locks").unwrap().contains(&format!(":{inode} ")) {
+        assert!(Instant::now() < deadline, "the image was never locked");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let result = replacing().convert(&convert(directory.path(), "b"));
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(fs::metadata(&b).unwrap().ino(), inode);
+    replacing().convert(&convert(directory.path(), "b")).unwrap();
+}
+
+#[test]
+fn a_second_writer_is_told_so() {
+    let directory = with_source();
+    let here = directory.path();
+    let token = CancelToken::new().unwrap();
+    std::thread::scope(|scope| {
+        let private = client().publish(Publish::new().mode(0o600)).cancel(token.clone());
+        let first = scope.spawn(move || private.convert(&slow(here, "b")));
+        wait_for(&here.join(".b.partial"));
+        let second = client().convert(&convert(here, "b")).unwrap_err();
+        let mode = fs::metadata(here.join(".b.partial")).unwrap().mode();
+        token.cancel();
+        assert_eq!((second.kind(), second.subject()), (ErrorKind::Locked, Some(&*here.join("b"))), "{second}");
+        assert_eq!(mode & 0o7777, 0o600, "the content must never have been readable");
+        assert_eq!(first.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    });
+    assert_eq!(names(here), ["a"]);
+    client().convert(&convert(here, "b")).unwrap();
+}
+
+/// The processes that have this text among their arguments, but for ourselves.
+fn processes(text: &str) -> Vec<rustix::process::Pid> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let has = |pid: &i32| {
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|args| String::from_utf8_lossy(&args).contains(text))
+    };
+    pids.filter(has).filter_map(rustix::process::Pid::from_raw).collect()
+}
+
+#[test]
+fn what_a_killed_caller_leaves_is_taken_over_or_cleaned() {
+    const ROLE: &str = "PUBLISH_TEST_CALLER";
+    if let Some(directory) = std::env::var_os(ROLE) {
+        // Here this is the caller that is killed.
+        client().convert(&slow(directory.as_ref(), "b")).unwrap();
+        return;
+    }
+    let directory = with_source();
+    let here = directory.path();
+    let (b, partial) = (here.join("b"), here.join(".b.partial"));
+    let clean = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_qimg-under-test")).arg("clean").args(args).arg(here).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let killed = |check: &dyn Fn()| {
+        let this = ["what_a_killed_caller_leaves_is_taken_over_or_cleaned", "--exact"];
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut caller = command.args(this).env(ROLE, here).stdout(Stdio::null()).spawn().unwrap();
+        wait_for(&partial);
+        check();
+        caller.kill().unwrap();
+        caller.wait().unwrap();
+        // It may have been killed while it started qemu-img, which then holds the lock for a moment.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while clean(&["--dry-run"]).is_empty() {
+            assert!(Instant::now() < deadline, "the lock outlived its holder");
+        }
+        for pid in processes(partial.to_str().unwrap()) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        assert_eq!(names(here), [".b.partial", "a"]);
+    };
+    killed(&|| assert_eq!(clean(&[]), "", "it was being written"));
+    assert_eq!(clean(&["--dry-run"]), format!("would remove {}\n", partial.display()));
+    assert_eq!(clean(&[]), format!("removed {}\n", partial.display()));
+    assert_eq!(names(here), ["a"]);
+
+    killed(&|| {});
+    client().convert(&convert(here, "b")).unwrap();
+    assert!(fs::read(&b).unwrap() == content());
+    assert_eq!(names(here), ["a", "b"]);
+    // What only looks like one stays.
+    fs::create_dir(here.join(".d.partial")).unwrap();
+    symlink(&b, here.join(".l.partial")).unwrap();
+    assert_eq!(clean(&[]), "");
+    assert_eq!(names(here), [".d.partial", ".l.partial", "a", "b"]);
+}
+
+/// After a failure of the machine the name is that of the whole content, or is not there.
+#[test]
+fn content_is_durable_before_the_name_and_the_name_before_success() {
+    const ROLE: &str = "PUBLISH_TEST_TRACED";
+    if let Some(directory) = std::env::var_os(ROLE) {
+        // Here this is the caller that is traced.
+        client().convert(&convert(directory.as_ref(), "b")).unwrap();
+        return;
+    }
+    let directory = with_source();
+    let trace = directory.path().join("trace");
+    let output = Command::new("strace")
+        .args(["-f", "-y", "-s", "4096", "-e", "trace=execve,exit_group,fchmod,fsync,renameat2", "-o"])
+        .arg(&trace)
+        .arg(std::env::current_exe().unwrap())
+        .args(["content_is_durable_before_the_name_and_the_name_before_success", "--exact"])
+        .env(ROLE, directory.path())
+        .output()
+        .expect("this test needs strace");
+    assert!(output.status.success(), "{output:?}");
+    let trace = fs::read_to_string(trace).unwrap();
+    let file = format!("<{}>", directory.path().join(".b.partial").display());
+    let here = format!("<{}>", directory.path().display());
+    let steps: [&[&str]; 5] = [
+        &["execve(", "\"convert\"", ".b.partial\""],
+        &["exit_group(0)"],
+        &["fsync(", &file],
+        &["renameat2(", "\".b.partial\"", "\"b\", RENAME_NOREPLACE) = 0"],
+        &["fsync(", &here],
+    ];
+    let mut lines = trace.lines();
+    for step in steps {
+        let found = lines.any(|line| step.iter().all(|part| line.contains(part)));
+        assert!(found, "{step:?} does not come after the step before it:\n{trace}");
+    }
+}

@@ -93,8 +93,9 @@ fn the_newer_valid_header_is_in_force() {
 #[test]
 fn regions_are_checked() {
     let at = REGIONS as u64;
-    let cases: [(usize, &[u8], Code, u64); 7] = [
+    let cases: [(usize, &[u8], Code, u64); 8] = [
         (8, &[1], Code::Malformed, at),
+        (8, &[65], Code::TableTooLarge, at + 8),
         (9, &[8], Code::Malformed, at + 8),
         (16, &[0], Code::UnknownFeatures, at + 16),
         (34, &[0x10], Code::Malformed, at + 32),

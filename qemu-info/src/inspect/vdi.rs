@@ -11,7 +11,7 @@ pub(super) const SIGNATURE: &[u8] = &0xbeda_107f_u32.to_le_bytes();
 /// The only block size that qemu reads.
 const BLOCK: u64 = 1 << 20;
 /// qemu's `VDI_BLOCKS_IN_IMAGE_MAX`.
-const BLOCKS: u64 = i32::MAX as u64 / 4;
+const BLOCKS: u64 = (i32::MAX as u64 + 1 - limits::SECTOR) / 4;
 
 pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(), Stop> {
     let header = bytes.at(0, 512)?.to_vec();
@@ -129,5 +129,9 @@ mod tests {
     fn a_map_that_would_take_much_memory_is_refused() {
         let bomb = patched(&usual(), &[(0x180, &[1, 0, 0x80, 0])]);
         assert_eq!(refused(&bomb), [(Code::TableTooLarge, 0x180), (Code::Truncated, 0x154)]);
+        let largest = patched(&bomb, &[(0x180, &[0x80, 0xff, 0xff, 0x1f])]);
+        assert_eq!(refused(&largest), refused(&bomb));
+        let larger = patched(&bomb, &[(0x180, &[0x81, 0xff, 0xff, 0x1f])]);
+        assert_eq!(refused(&larger).first(), Some(&(Code::Unsupported, 0x180)));
     }
 }

@@ -29,7 +29,7 @@ fn tables() -> Vec<Hostile> {
     let qcow = plain::qcow().be64(24, 4 * TIB).put(32, &[9, 6]);
     let qed = plain::qed().le32(4, 64 << 20).le32(8, 16).le32(12, 1).le64(40, 64 << 20).hole(2 * GIB);
     let vmdk = plain::vmdk_sparse().le64(12, 1 << 28).le64(20, 1).le32(44, 1).hole(2 * GIB);
-    let vdi = plain::vdi().le32(0x180, 0x1fff_ffff);
+    let vdi = plain::vdi().le32(0x180, 0x1fff_ff80);
     let entries = 0x1fff_ffff;
     let vpc = plain::vpc_dynamic().be32(540, entries).be32(544, 512).put(1536, &[0; 512]).sum(512, 1024, 36);
     let vhdx = plain::vhdx().le32((192 << 10) + 16 + 24, u32::MAX).le64((192 << 10) + 16 + 16, 16 * GIB);
@@ -47,12 +47,28 @@ fn tables() -> Vec<Hostile> {
         table("vdi", F::Vdi, vdi, 0x180),
         table("vpc", F::Vpc, vpc, 540),
         table("vhdx", F::Vhdx, vhdx, (192 << 10) + 40),
+        table("vhdx-regions", F::Vhdx, vhdx_regions(), (192 << 10) + 8),
         table("parallels", F::Parallels, parallels, 32),
         table("bochs", F::Bochs, bochs, 72),
         table("cloop", F::Cloop, cloop, 132),
         table("dmg-resources", F::Dmg, behind(&resources, 33 << 20), (33 << 20) + 0x30),
         table("dmg-properties", F::Dmg, behind(&properties, 17 << 20), (17 << 20) + 0xe0),
     ]
+}
+
+/// VHDX with so many regions and so many blocks that to hold each block against each region takes long.
+fn vhdx_regions() -> Image {
+    let (table, count) = (192 << 10, 2047);
+    let mut image = plain::vhdx().le32(table + 8, count);
+    for index in 2..count as usize {
+        let at = table + 16 + 32 * index;
+        image = image.be32(at, u32::MAX).le64(at + 16, 64 * TIB + index as u64 * 4096).le32(at + 24, 4096);
+    }
+    let items = (3 << 20) + (64 << 10);
+    let blocks = 1 << 17;
+    let entries: Vec<u8> = (0..blocks).flat_map(|index: u64| (((index + 4) << 20) | 6).to_le_bytes()).collect();
+    image = image.put(2 << 20, &entries).le64(items + 8, (blocks - blocks / 4096 - 1) << 20);
+    plain::vhdx_sealed(image).hole((blocks + 4) << 20)
 }
 
 /// qcow2 with so many bitmaps, or snapshots, that only to show it takes long.

@@ -87,10 +87,12 @@ fn parents(secret: &[u8]) -> Vec<Hostile> {
     ]
 }
 
-/// qcow2 whose data lies in this file, if the bit for it is set.
+/// qcow2 whose first cluster is the first of this file, if the bit for data files is set.
 #[must_use]
 pub fn qcow2_with_data_in(name: &[u8], bit: bool) -> Image {
-    plain::qcow2().be64(72, u64::from(bit) << 2).extension(112, plain::DATA_FILE, name)
+    let (cluster, copied) = (plain::CLUSTER, 1 << 63);
+    let image = plain::qcow2().be64(72, u64::from(bit) << 2).extension(112, plain::DATA_FILE, name);
+    image.be64(3 * cluster, copied + 4 * cluster as u64).be64(4 * cluster, copied)
 }
 
 fn data_files(host: &Path) -> Vec<Hostile> {

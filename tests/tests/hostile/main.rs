@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod corruptions;
+mod limits;
 mod oracle;
+mod real;
 mod refusals;
 mod truncations;
 

@@ -1,5 +1,6 @@
 //! What the real qemu-img says of an image, with its hands tied.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -12,11 +13,16 @@ use tests::{bare, qemu_img, scratch};
 
 use crate::{inspected, long, streamed};
 
-/// A tool that is always there bounds what it may use: a gibibyte, and ten seconds.
-pub(crate) fn bounded<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
-    let bounds = ["-k", "1", "20", "prlimit", "--as=1073741824", "--cpu=10", "--core=0"];
+/// Runs qemu-img with a gibibyte of addresses, ten seconds of CPU time and twenty of any.
+pub(crate) fn bounded<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+    bounded_for(20, args)
+}
+
+/// The same with so many seconds; then it ends with status 124.
+pub(crate) fn bounded_for<S: AsRef<OsStr>>(seconds: u32, args: impl IntoIterator<Item = S>) -> Output {
     let mut command = Command::new("timeout");
-    command.args(bounds).arg(qemu_img()).args(args).env("LC_ALL", "C").env("MALLOC_ARENA_MAX", "1");
+    command.args(["-k", "1", &seconds.to_string(), "prlimit", "--as=1073741824", "--cpu=10", "--core=0"]);
+    command.arg(qemu_img()).args(args).env("LC_ALL", "C").env("MALLOC_ARENA_MAX", "1");
     command.output().expect("timeout is installed")
 }
 

@@ -31,6 +31,10 @@ pub(super) fn read(bytes: &mut impl Bytes, report: &mut Report<'_>, log: Part) -
     if count > ENTRIES {
         return Err(report.broken(Code::Malformed, AT + 8, format!("its region table has {count} entries")));
     }
+    if count > limits::REGIONS {
+        let message = format!("it has {count} regions, more than {}", limits::REGIONS);
+        return Err(report.broken(Code::TableTooLarge, AT + 8, message));
+    }
     let mut taken = vec![log];
     let (mut table, mut metadata) = (None, None);
     for index in 0..count as usize {

@@ -2,7 +2,7 @@
 
 use super::checksum;
 use crate::inspect::testing::{facts, image, patched, refused};
-use crate::inspect::{Code, ImageFormat};
+use crate::inspect::{Code, ImageFormat, Inspector, Policy};
 
 const TABLE: usize = 2 << 20;
 const METADATA: usize = 3 << 20;
@@ -93,8 +93,9 @@ fn the_newer_valid_header_is_in_force() {
 #[test]
 fn regions_are_checked() {
     let at = REGIONS as u64;
-    let cases: [(usize, &[u8], Code, u64); 7] = [
+    let cases: [(usize, &[u8], Code, u64); 8] = [
         (8, &[1], Code::Malformed, at),
+        (8, &[65], Code::TableTooLarge, at + 8),
         (9, &[8], Code::Malformed, at + 8),
         (16, &[0], Code::UnknownFeatures, at + 16),
         (34, &[0x10], Code::Malformed, at + 32),
@@ -132,6 +133,21 @@ fn metadata_is_checked() {
     ];
     for (at, bytes, code, offset) in cases {
         assert_eq!(refused(&usual(&[(at, bytes)])), [(code, offset)], "{at:#x}");
+    }
+}
+
+/// With a log of several mebibytes, nothing is in the part of a stream that is kept anyway.
+#[test]
+fn a_stream_with_a_long_log_is_seen_whole() {
+    let near = with(&header(2, &[]), &regions(&[(34, &[0x50]), (66, &[0x60])]), &[]);
+    let image = [&near[..2 << 20], &[0; 3 << 20], &near[2 << 20..]].concat();
+    assert_eq!(refused(&image), []);
+    for size in [1 << 16, usize::MAX] {
+        let mut inspector = Inspector::new(Policy::untrusted());
+        for piece in image.chunks(size) {
+            assert_eq!(inspector.push(piece), None);
+        }
+        assert_eq!((inspector.finish().findings(), facts(&image).virtual_size()), (&[][..], Some(4 << 20)));
     }
 }
 

@@ -106,9 +106,12 @@ impl Reader<'_> {
                     let bad = || at(ParseError::value("--merge", name, UTF8));
                     BitmapAction::Merge(name.to_str().ok_or_else(bad)?.to_owned())
                 }
-                "remove-all" => return Err(at(ParseError::not_modelled("`--remove-all`"))),
+                "remove-all" => BitmapAction::RemoveAll,
                 _ => continue,
             });
+        }
+        if !actions.is_empty() && actions.iter().all(|action| *action == BitmapAction::RemoveAll) {
+            return Ok(Bitmap::remove_all(source));
         }
         let name = self.operand(1)?;
         let bad = || self.line.at_operand(1, ParseError::value("bitmap", name, UTF8));
@@ -209,8 +212,8 @@ impl Reader<'_> {
         Ok(Some(match (list.get("snapshot.name"), list.get("snapshot.id")) {
             (Some(name), None) => SourceSnapshot::Name(text(name)),
             (None, Some(id)) => SourceSnapshot::Id(text(id)),
+            (Some(name), Some(id)) => SourceSnapshot::NameAndId(text(name), text(id)),
             (None, None) => SourceSnapshot::NameOrId(value),
-            _ => return Err(self.line.at_value("l", ParseError::not_modelled("a snapshot by both name and id"))),
         }))
     }
 

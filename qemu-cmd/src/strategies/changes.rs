@@ -93,6 +93,9 @@ impl World {
             .prop_map(|(source, name, first, more, from)| {
                 // Without a merge there is nothing to merge from.
                 let first = if from.is_some() { BitmapAction::Merge(name.clone()) } else { first };
+                if name.len() == 1 && from.is_none() {
+                    return Bitmap::remove_all(source);
+                }
                 let bitmap = more.into_iter().flatten().fold(Bitmap::new(source, name, first), Bitmap::then);
                 with(bitmap, from, |bitmap, (location, format)| bitmap.merge_from(location, format))
             })

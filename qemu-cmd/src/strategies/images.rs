@@ -30,6 +30,7 @@ pub fn source_snapshot() -> BoxedStrategy<SourceSnapshot> {
     prop_oneof![
         name().prop_map(SourceSnapshot::Name),
         name().prop_map(SourceSnapshot::Id),
+        (name(), name()).prop_map(|(name, id)| SourceSnapshot::NameAndId(name, id)),
         "[a-z0-9 ]{1,8}".prop_map(SourceSnapshot::NameOrId),
     ]
     .boxed()

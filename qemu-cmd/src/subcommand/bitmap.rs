@@ -15,7 +15,8 @@ use crate::{ByteSize, Error, Format, Invocation, Location, Source, rules};
 #[must_use]
 pub struct Bitmap {
     source: Source,
-    name: String,
+    /// `None` if it is about all of them.
+    name: Option<String>,
     actions: Vec<BitmapAction>,
     merge_from: Option<(Location, Format)>,
 }
@@ -32,6 +33,8 @@ pub enum BitmapAction {
     },
     /// Removes it.
     Remove,
+    /// Removes every bitmap of the image (since 11.0). Alone, it is [`Bitmap::remove_all`].
+    RemoveAll,
     /// Unsets all its bits.
     Clear,
     /// Switches it on: it records writes.
@@ -46,7 +49,13 @@ pub enum BitmapAction {
 impl Bitmap {
     /// Does something to the bitmap `name`.
     pub fn new(source: Source, name: impl Into<String>, action: BitmapAction) -> Self {
-        Self { source, name: name.into(), actions: vec![action], merge_from: None }
+        Self { source, name: Some(name.into()), actions: vec![action], merge_from: None }
+    }
+
+    /// Removes every bitmap of the image (since 11.0).
+    #[doc(alias = "--remove-all")]
+    pub fn remove_all(source: Source) -> Self {
+        Self { source, name: None, actions: vec![BitmapAction::RemoveAll], merge_from: None }
     }
 
     /// And then something else.
@@ -72,6 +81,7 @@ impl Bitmap {
             match action {
                 BitmapAction::Add { .. } => out.arg("--add"),
                 BitmapAction::Remove => out.arg("--remove"),
+                BitmapAction::RemoveAll => out.arg("--remove-all"),
                 BitmapAction::Clear => out.arg("--clear"),
                 BitmapAction::Enable => out.arg("--enable"),
                 BitmapAction::Disable => out.arg("--disable"),
@@ -91,11 +101,21 @@ impl Bitmap {
         }
         self.source.check_nothing_below("bitmap")?;
         let operand = push_source(&mut out, &self.source)?;
-        if self.name.is_empty() || self.name.len() > 1023 || self.name.starts_with('-') {
-            return Err(Error::BitmapName { name: self.name.clone() });
-        }
         out.arg(operand);
-        out.arg(self.name.as_str());
+        let all = |action: &BitmapAction| *action == BitmapAction::RemoveAll;
+        match &self.name {
+            Some(name) if name.is_empty() || name.len() > 1023 || name.starts_with('-') => {
+                return Err(Error::BitmapName { name: name.clone() });
+            }
+            Some(_) if self.actions.iter().all(all) => {
+                return Err(Error::Options("all bitmaps are removed without a name: use `remove_all`"));
+            }
+            Some(name) => out.arg(name.as_str()),
+            None if !self.actions.iter().all(all) => {
+                return Err(Error::Options("what is done to one bitmap needs its name: begin with that"));
+            }
+            None => {}
+        }
         out.reads_from(self.source.location().clone());
         out.writes_to(self.source.location().clone());
         Ok(out)

@@ -8,6 +8,8 @@ pub enum SourceSnapshot {
     Name(String),
     /// The one of this id.
     Id(String),
+    /// The one that has both.
+    NameAndId(String, String),
     /// The one of this name, or if there is none, of this id.
     NameOrId(String),
 }
@@ -17,6 +19,9 @@ impl SourceSnapshot {
         let (key, value) = match self {
             Self::Name(name) => ("snapshot.name", name),
             Self::Id(id) => ("snapshot.id", id),
+            Self::NameAndId(name, id) => {
+                return KeyVal::new().with("snapshot.id", id).with("snapshot.name", name).render();
+            }
             Self::NameOrId(text) => return text.into(),
         };
         KeyVal::new().with(key, value).render()

@@ -33,8 +33,12 @@ mod dry_run;
 mod environment;
 mod error;
 mod executor;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod limits;
 mod local;
+#[cfg(feature = "mock")]
+mod mock;
 mod open_image;
 mod outcome;
 mod plan;
@@ -54,6 +58,8 @@ pub use error::{Error, ErrorKind};
 pub use executor::{Executor, Output, Request};
 pub use limits::{Limit, Limits};
 pub use local::LocalExecutor;
+#[cfg(feature = "mock")]
+pub use mock::MockExecutor;
 pub use open_image::open_image;
 pub use outcome::{End, Outcome};
 pub use plan::{Delivery, Launch, Plan};

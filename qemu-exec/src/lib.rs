@@ -33,9 +33,13 @@ mod dry_run;
 mod environment;
 mod error;
 mod executor;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod leftovers;
 mod limits;
 mod local;
+#[cfg(feature = "mock")]
+mod mock;
 mod open_image;
 mod outcome;
 mod partial;
@@ -61,6 +65,8 @@ pub use executor::{Executor, Output, Request};
 pub use leftovers::remove_leftovers;
 pub use limits::{Limit, Limits, ResourceLimit};
 pub use local::LocalExecutor;
+#[cfg(feature = "mock")]
+pub use mock::MockExecutor;
 pub use open_image::open_image;
 pub use outcome::{End, Outcome};
 pub use plan::{Delivery, Launch, Plan};

@@ -166,7 +166,6 @@ fn an_error_points_at_the_argument() {
         ("bench -w --flush-interval 3 a", Some(3), "", "the flush interval must not be smaller than the depth,"),
         ("bitmap --add -g 1000 a b", Some(3), "", "bitmap granularity 1000 must be a power of two from 512 to"),
         ("bitmap --add a ''", Some(3), "", "bitmap name `` must have from 1 to 1023 bytes and not start"),
-        ("bitmap --remove-all a", Some(1), "", "`--remove-all` cannot be held by the typed commands"),
         ("bitmap --merge x -b c a b", Some(4), "", "a merge from an image of unknown format cannot be held by"),
         ("dd if=a of=b speed=1", Some(3), "", "an operand of dd is one of if=, of=, bs=, count= and skip="),
         ("dd if=a of=b bs=0", Some(3), "", "`bs` cannot be `0`: a block of dd must have from 1 to"),

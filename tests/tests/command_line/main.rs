@@ -263,8 +263,6 @@ fn command_lines_as_people_write_them_have_types() {
     let known = [
         "a request for help",
         "a secret that is encrypted under another",
-        "a snapshot by both name and id",
-        "`--remove-all`",
         // A header without data has no size, a driver is no format, and Proxmox has a protocol of its own.
         "a new image needs a size",
         "`host_device`: write the name of an image format",

@@ -5,9 +5,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, waitpid};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::start::{Started, could_not};
+use crate::wait::{Exit, try_wait};
 use crate::{End, Error, Outcome, Output, Request};
 
 /// How long a child has between TERM and KILL.
@@ -26,28 +27,23 @@ pub(crate) fn watch(
 ) -> Result<Outcome, Error> {
     let Started { pid, pidfd, stdout, stderr } = child;
     let mut watch = Watch {
-        child: Child { pid, pidfd, status: None },
+        child: Child { pid, pidfd, exit: None },
         stdout: Stream::new(stdout, false, request.output_limit, Keep::Start),
         stderr: Stream::new(Some(stderr), request.output == Output::Forwarded, STDERR_KEPT, Keep::End),
         request,
         deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
     };
-    let (end, status) =
+    let (end, exit) =
         watch.until_the_end().map_err(|source| could_not(request, "qemu-img could not be watched", source))?;
     Ok(Outcome {
-        end: end.unwrap_or_else(|| ended(status)),
+        // We do not stop waiting for what has not ended without a reason.
+        end: end.or(exit.map(|exit| exit.end)).unwrap_or(End::TimedOut),
         stdout: watch.stdout.kept,
         stderr: watch.stderr.kept,
         wall_time: started.elapsed(),
+        user_time: exit.map_or(Duration::ZERO, |exit| exit.user_time),
+        system_time: exit.map_or(Duration::ZERO, |exit| exit.system_time),
     })
-}
-
-fn ended(status: Option<WaitStatus>) -> End {
-    match status.map(|status| (status.exit_status(), status.terminating_signal())) {
-        Some((Some(code), _)) => End::Exited(code),
-        Some((None, Some(signal))) => End::Signaled(signal),
-        _ => End::TimedOut,
-    }
 }
 
 /// A child in its own process group, which is killed when this is dropped before the child was reaped.
@@ -56,22 +52,22 @@ struct Child {
     /// Readable when it has ended.
     pidfd: OwnedFd,
     /// How it ended; once that is known, the number may be somebody else's.
-    status: Option<WaitStatus>,
+    exit: Option<Exit>,
 }
 
 impl Child {
     fn signal(&self, signal: Signal) {
-        if self.status.is_none() {
+        if self.exit.is_none() {
             // It fails only when there is nobody left, or nobody whom we may signal.
             let _ = kill_process_group(self.pid, signal);
         }
     }
 
-    fn try_wait(&mut self) -> io::Result<Option<WaitStatus>> {
-        if self.status.is_none() {
-            self.status = waitpid(Some(self.pid), WaitOptions::NOHANG)?.map(|(_, status)| status);
+    fn try_wait(&mut self) -> io::Result<Option<Exit>> {
+        if self.exit.is_none() {
+            self.exit = try_wait(self.pid)?;
         }
-        Ok(self.status)
+        Ok(self.exit)
     }
 }
 
@@ -97,8 +93,8 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Why we ended the child, if we did, and its status, if it could be had.
-    fn until_the_end(&mut self) -> io::Result<(Option<End>, Option<WaitStatus>)> {
+    /// Why we ended the child, if we did, and how it ended, if it has.
+    fn until_the_end(&mut self) -> io::Result<(Option<End>, Option<Exit>)> {
         let mut reason = None;
         while !self.wait(self.deadline, reason.is_none())? {
             let now = Instant::now();
@@ -128,12 +124,12 @@ impl Watch<'_> {
             // What ignored TERM, or was forked by the child, goes too.
             self.child.signal(Signal::KILL);
         }
-        let status = self.child.try_wait()?;
+        let exit = self.child.try_wait()?;
         let drained = Instant::now() + DRAIN;
         while self.streams_open() && Instant::now() < drained {
             self.poll(Some(drained), false, false)?;
         }
-        Ok((reason, status))
+        Ok((reason, exit))
     }
 
     /// Reads until the child is gone (`true`), or there is something to decide.

@@ -48,6 +48,8 @@ mod start;
 mod sudo;
 #[allow(unsafe_code)]
 mod sys;
+#[allow(unsafe_code)]
+mod wait;
 
 pub use qemu_cmd as cmd;
 pub use qemu_info as info;

@@ -33,13 +33,25 @@ pub struct Outcome {
     pub stderr: Vec<u8>,
     /// How long it ran.
     pub wall_time: Duration,
+    /// How long processors worked for it outside of the kernel: for qemu-img, and for what stands in front of it, such
+    /// as sudo. Zero if it did not run, or could not be ended.
+    pub user_time: Duration,
+    /// The same inside of the kernel.
+    pub system_time: Duration,
 }
 
 impl Outcome {
     /// An outcome, as an executor or a test makes one.
     #[must_use]
     pub fn new(end: End, stdout: impl Into<Vec<u8>>, stderr: impl Into<Vec<u8>>) -> Self {
-        Self { end, stdout: stdout.into(), stderr: stderr.into(), wall_time: Duration::ZERO }
+        Self {
+            end,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            wall_time: Duration::ZERO,
+            user_time: Duration::ZERO,
+            system_time: Duration::ZERO,
+        }
     }
 
     /// Whether it ran and exited with 0.

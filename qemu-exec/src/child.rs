@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::reports::Reports;
 use crate::start::{Started, could_not};
 use crate::wait::{Exit, try_wait};
 use crate::{End, Error, Outcome, Output, Request};
@@ -28,7 +29,7 @@ pub(crate) fn watch(
     let Started { pid, pidfd, stdout, stderr } = child;
     let mut watch = Watch {
         child: Child { pid, pidfd, exit: None },
-        stdout: Stream::new(stdout, false, request.output_limit, Keep::Start),
+        stdout: Stream::new(stdout, false, request.output_limit, Keep::Start).with(Reports::of(request, started)),
         stderr: Stream::new(Some(stderr), request.output == Output::Forwarded, STDERR_KEPT, Keep::End),
         request,
         deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
@@ -86,8 +87,8 @@ impl Drop for Child {
 
 struct Watch<'a> {
     child: Child,
-    stdout: Stream,
-    stderr: Stream,
+    stdout: Stream<'a>,
+    stderr: Stream<'a>,
     request: &'a Request<'a>,
     deadline: Option<Instant>,
 }
@@ -105,6 +106,8 @@ impl Watch<'_> {
                 End::TimedOut
             } else if self.cancelled()? {
                 End::Cancelled
+            } else if self.stalls_at().is_some_and(|stalled| now >= stalled) {
+                End::Stalled
             } else {
                 continue;
             };
@@ -129,18 +132,28 @@ impl Watch<'_> {
         while self.streams_open() && Instant::now() < drained {
             self.poll(Some(drained), false, false)?;
         }
+        self.stdout.finish();
+        if self.stdout.overflowed {
+            reason = reason.or(Some(End::OutputTooLarge));
+        }
         Ok((reason, exit))
     }
 
-    /// Reads until the child is gone (`true`), or there is something to decide.
-    fn wait(&mut self, until: Option<Instant>, watch_cancel: bool) -> io::Result<bool> {
+    /// Reads until the child is gone (`true`), or there is something to decide; which, once it is to end, is only that
+    /// the deadline has passed.
+    fn wait(&mut self, deadline: Option<Instant>, undecided: bool) -> io::Result<bool> {
         loop {
-            let (gone, cancelled) = self.poll(until, true, watch_cancel)?;
+            let until = deadline.into_iter().chain(self.stalls_at().filter(|_| undecided)).min();
+            let (gone, cancelled) = self.poll(until, true, undecided)?;
             let due = until.is_some_and(|until| Instant::now() >= until);
-            if gone || cancelled || due || (watch_cancel && self.stdout.overflowed) {
+            if gone || cancelled || due || (undecided && self.stdout.overflowed) {
                 return Ok(gone);
             }
         }
+    }
+
+    fn stalls_at(&self) -> Option<Instant> {
+        self.stdout.reports.as_ref().and_then(Reports::stalls_at)
     }
 
     fn streams_open(&self) -> bool {
@@ -183,6 +196,9 @@ impl Watch<'_> {
         }
         if err && !held_back {
             self.stderr.read()?;
+            if let Some(reports) = &mut self.stdout.reports {
+                reports.spoke();
+            }
         }
         Ok((gone, cancelled))
     }
@@ -201,8 +217,10 @@ enum Keep {
 }
 
 /// One of the child's output pipes, and what is kept of what came out of it.
-struct Stream {
+struct Stream<'a> {
     pipe: Option<PipeReader>,
+    /// Who takes out the reports of progress.
+    reports: Option<Reports<'a>>,
     /// Whether it is passed on to our standard error.
     forward: bool,
     keep: Keep,
@@ -211,9 +229,14 @@ struct Stream {
     overflowed: bool,
 }
 
-impl Stream {
+impl<'a> Stream<'a> {
     const fn new(pipe: Option<PipeReader>, forward: bool, limit: usize, keep: Keep) -> Self {
-        Self { pipe, forward, keep, limit, kept: Vec::new(), overflowed: false }
+        Self { pipe, reports: None, forward, keep, limit, kept: Vec::new(), overflowed: false }
+    }
+
+    fn with(mut self, reports: Option<Reports<'a>>) -> Self {
+        self.reports = reports;
+        self
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -240,6 +263,25 @@ impl Stream {
             // Nobody may be left to read it, which is no reason to end the command half way.
             let _ = io::stderr().write_all(bytes);
         }
+        match &mut self.reports {
+            Some(reports) => {
+                let text = reports.take(bytes);
+                self.keep(&text);
+            }
+            None => self.keep(bytes),
+        }
+        Ok(())
+    }
+
+    /// Keeps what looked like the beginning of a report.
+    fn finish(&mut self) {
+        if let Some(reports) = &mut self.reports {
+            let text = reports.finish();
+            self.keep(&text);
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
         match self.keep {
             Keep::Start => {
                 let room = self.limit.saturating_sub(self.kept.len());
@@ -252,6 +294,5 @@ impl Stream {
                 self.kept.drain(..surplus);
             }
         }
-        Ok(())
     }
 }

@@ -42,7 +42,9 @@ mod partial;
 mod plan;
 mod ploop;
 mod program;
+mod progress;
 mod publish;
+mod reports;
 mod secrets;
 mod start;
 mod sudo;
@@ -67,6 +69,7 @@ pub use open_image::open_image;
 pub use outcome::{End, Outcome};
 pub use plan::{Delivery, Launch, Plan};
 pub use ploop::ploop_image;
+pub use progress::{OnProgress, Progress, ProgressParser};
 pub use publish::{Publish, Staging};
 pub use sudo::SudoExecutor;
 

@@ -12,6 +12,8 @@ pub enum End {
     Signaled(i32),
     /// It ran out of the time that the request allowed, and was killed.
     TimedOut,
+    /// It came no further and said nothing for as long as the request allowed, and was killed.
+    Stalled,
     /// The request's token was cancelled, and it was killed.
     Cancelled,
     /// It printed more on standard output than the request allowed, and was killed.
@@ -27,7 +29,7 @@ pub struct Outcome {
     /// How it ended.
     pub end: End,
     /// What it printed on standard output: all of it, unless `end` is [`End::OutputTooLarge`]; nothing, if the
-    /// output was forwarded.
+    /// output was forwarded; and without reports of progress, if somebody was told of them.
     pub stdout: Vec<u8>,
     /// What it printed on standard error: the last 64 KiB.
     pub stderr: Vec<u8>,

@@ -174,8 +174,12 @@ fn reports_are_no_output_that_could_be_too_much() {
     // What looks like a report until it ends is not forgotten; and what comes at the very end counts.
     let (outcome, _) = run("printf '    ('", |request| request);
     assert_eq!((outcome.end, outcome.stdout), (End::Exited(0), b"    (".to_vec()));
-    let (outcome, _) = run("printf '    ('", |request| request.output_limit(4));
-    assert_eq!(outcome.end, End::OutputTooLarge);
+    for too_much in ["printf '    ('", "printf 12345"] {
+        for _ in 0..20 {
+            let (outcome, _) = run(too_much, |request| request.output_limit(4));
+            assert_eq!(outcome.end, End::OutputTooLarge, "{too_much}");
+        }
+    }
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, waitpid};
+use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::reports::Reports;
 use crate::start::{Started, could_not};
+use crate::wait::{Exit, try_wait};
 use crate::{End, Error, Outcome, Output, Request};
 
 /// How long a child has between TERM and KILL.
@@ -26,28 +28,23 @@ pub(crate) fn watch(
 ) -> Result<Outcome, Error> {
     let Started { pid, pidfd, stdout, stderr } = child;
     let mut watch = Watch {
-        child: Child { pid, pidfd, status: None },
-        stdout: Stream::new(stdout, false, request.output_limit, Keep::Start),
+        child: Child { pid, pidfd, exit: None },
+        stdout: Stream::new(stdout, false, request.output_limit, Keep::Start).with(Reports::of(request, started)),
         stderr: Stream::new(Some(stderr), request.output == Output::Forwarded, STDERR_KEPT, Keep::End),
         request,
         deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
     };
-    let (end, status) =
+    let (end, exit) =
         watch.until_the_end().map_err(|source| could_not(request, "qemu-img could not be watched", source))?;
     Ok(Outcome {
-        end: end.unwrap_or_else(|| ended(status)),
+        // We do not stop waiting for what has not ended without a reason.
+        end: end.or(exit.map(|exit| exit.end)).unwrap_or(End::TimedOut),
         stdout: watch.stdout.kept,
         stderr: watch.stderr.kept,
         wall_time: started.elapsed(),
+        user_time: exit.map_or(Duration::ZERO, |exit| exit.user_time),
+        system_time: exit.map_or(Duration::ZERO, |exit| exit.system_time),
     })
-}
-
-fn ended(status: Option<WaitStatus>) -> End {
-    match status.map(|status| (status.exit_status(), status.terminating_signal())) {
-        Some((Some(code), _)) => End::Exited(code),
-        Some((None, Some(signal))) => End::Signaled(signal),
-        _ => End::TimedOut,
-    }
 }
 
 /// A child in its own process group, which is killed when this is dropped before the child was reaped.
@@ -56,22 +53,22 @@ struct Child {
     /// Readable when it has ended.
     pidfd: OwnedFd,
     /// How it ended; once that is known, the number may be somebody else's.
-    status: Option<WaitStatus>,
+    exit: Option<Exit>,
 }
 
 impl Child {
     fn signal(&self, signal: Signal) {
-        if self.status.is_none() {
+        if self.exit.is_none() {
             // It fails only when there is nobody left, or nobody whom we may signal.
             let _ = kill_process_group(self.pid, signal);
         }
     }
 
-    fn try_wait(&mut self) -> io::Result<Option<WaitStatus>> {
-        if self.status.is_none() {
-            self.status = waitpid(Some(self.pid), WaitOptions::NOHANG)?.map(|(_, status)| status);
+    fn try_wait(&mut self) -> io::Result<Option<Exit>> {
+        if self.exit.is_none() {
+            self.exit = try_wait(self.pid)?;
         }
-        Ok(self.status)
+        Ok(self.exit)
     }
 }
 
@@ -90,15 +87,15 @@ impl Drop for Child {
 
 struct Watch<'a> {
     child: Child,
-    stdout: Stream,
-    stderr: Stream,
+    stdout: Stream<'a>,
+    stderr: Stream<'a>,
     request: &'a Request<'a>,
     deadline: Option<Instant>,
 }
 
 impl Watch<'_> {
-    /// Why we ended the child, if we did, and its status, if it could be had.
-    fn until_the_end(&mut self) -> io::Result<(Option<End>, Option<WaitStatus>)> {
+    /// Why we ended the child, if we did, and how it ended, if it has.
+    fn until_the_end(&mut self) -> io::Result<(Option<End>, Option<Exit>)> {
         let mut reason = None;
         while !self.wait(self.deadline, reason.is_none())? {
             let now = Instant::now();
@@ -109,6 +106,8 @@ impl Watch<'_> {
                 End::TimedOut
             } else if self.cancelled()? {
                 End::Cancelled
+            } else if self.stalls_at().is_some_and(|stalled| now >= stalled) {
+                End::Stalled
             } else {
                 continue;
             };
@@ -128,23 +127,33 @@ impl Watch<'_> {
             // What ignored TERM, or was forked by the child, goes too.
             self.child.signal(Signal::KILL);
         }
-        let status = self.child.try_wait()?;
+        let exit = self.child.try_wait()?;
         let drained = Instant::now() + DRAIN;
         while self.streams_open() && Instant::now() < drained {
             self.poll(Some(drained), false, false)?;
         }
-        Ok((reason, status))
+        self.stdout.finish();
+        if self.stdout.overflowed {
+            reason = reason.or(Some(End::OutputTooLarge));
+        }
+        Ok((reason, exit))
     }
 
-    /// Reads until the child is gone (`true`), or there is something to decide.
-    fn wait(&mut self, until: Option<Instant>, watch_cancel: bool) -> io::Result<bool> {
+    /// Reads until the child is gone (`true`), or there is something to decide; which, once it is to end, is only that
+    /// the deadline has passed.
+    fn wait(&mut self, deadline: Option<Instant>, undecided: bool) -> io::Result<bool> {
         loop {
-            let (gone, cancelled) = self.poll(until, true, watch_cancel)?;
+            let until = deadline.into_iter().chain(self.stalls_at().filter(|_| undecided)).min();
+            let (gone, cancelled) = self.poll(until, true, undecided)?;
             let due = until.is_some_and(|until| Instant::now() >= until);
-            if gone || cancelled || due || (watch_cancel && self.stdout.overflowed) {
+            if gone || cancelled || due || (undecided && self.stdout.overflowed) {
                 return Ok(gone);
             }
         }
+    }
+
+    fn stalls_at(&self) -> Option<Instant> {
+        self.stdout.reports.as_ref().and_then(Reports::stalls_at)
     }
 
     fn streams_open(&self) -> bool {
@@ -187,6 +196,9 @@ impl Watch<'_> {
         }
         if err && !held_back {
             self.stderr.read()?;
+            if let Some(reports) = &mut self.stdout.reports {
+                reports.spoke();
+            }
         }
         Ok((gone, cancelled))
     }
@@ -205,8 +217,10 @@ enum Keep {
 }
 
 /// One of the child's output pipes, and what is kept of what came out of it.
-struct Stream {
+struct Stream<'a> {
     pipe: Option<PipeReader>,
+    /// Who takes out the reports of progress.
+    reports: Option<Reports<'a>>,
     /// Whether it is passed on to our standard error.
     forward: bool,
     keep: Keep,
@@ -215,9 +229,14 @@ struct Stream {
     overflowed: bool,
 }
 
-impl Stream {
+impl<'a> Stream<'a> {
     const fn new(pipe: Option<PipeReader>, forward: bool, limit: usize, keep: Keep) -> Self {
-        Self { pipe, forward, keep, limit, kept: Vec::new(), overflowed: false }
+        Self { pipe, reports: None, forward, keep, limit, kept: Vec::new(), overflowed: false }
+    }
+
+    fn with(mut self, reports: Option<Reports<'a>>) -> Self {
+        self.reports = reports;
+        self
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -244,6 +263,25 @@ impl Stream {
             // Nobody may be left to read it, which is no reason to end the command half way.
             let _ = io::stderr().write_all(bytes);
         }
+        match &mut self.reports {
+            Some(reports) => {
+                let text = reports.take(bytes);
+                self.keep(&text);
+            }
+            None => self.keep(bytes),
+        }
+        Ok(())
+    }
+
+    /// Keeps what looked like the beginning of a report.
+    fn finish(&mut self) {
+        if let Some(reports) = &mut self.reports {
+            let text = reports.finish();
+            self.keep(&text);
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
         match self.keep {
             Keep::Start => {
                 let room = self.limit.saturating_sub(self.kept.len());
@@ -256,6 +294,5 @@ impl Stream {
                 self.kept.drain(..surplus);
             }
         }
-        Ok(())
     }
 }

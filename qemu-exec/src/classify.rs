@@ -27,6 +27,7 @@ pub(crate) fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limi
     };
     let kind = match outcome.end {
         End::TimedOut => ErrorKind::TimedOut,
+        End::Stalled => ErrorKind::Stalled,
         End::Cancelled => ErrorKind::Cancelled,
         End::OutputTooLarge => ErrorKind::OutputTooLarge,
         End::NotRun => ErrorKind::NotRun,
@@ -219,6 +220,7 @@ fn message(kind: ErrorKind, outcome: &Outcome, text: &Text, subject: Option<&Pat
             format!("the limits could not be set, since the caller's own are lower: {}", text.line())
         }
         ErrorKind::TimedOut => format!("it ran out of time and was ended after {:.1?}", outcome.wall_time),
+        ErrorKind::Stalled => format!("it came no further and was ended after {:.1?}", outcome.wall_time),
         ErrorKind::Cancelled => format!("it was cancelled after {:.1?}", outcome.wall_time),
         ErrorKind::Killed(signal) => format!("qemu-img was killed by signal {signal}: {said}"),
         ErrorKind::SudoRefused => format!("sudo refused: {said}"),

@@ -58,6 +58,8 @@ pub enum ErrorKind {
     LimitsNotApplied,
     /// The request's timeout passed.
     TimedOut,
+    /// The command came no further, and said nothing, for the request's stall timeout.
+    Stalled,
     /// The request was cancelled.
     Cancelled,
     /// The process was killed by this signal, and neither a limit nor we sent it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use qemu_cmd::Invocation;
 
-use crate::{CancelToken, Error, Limits, Outcome, Plan, Staging};
+use crate::{CancelToken, Error, Limits, OnProgress, Outcome, Plan, Progress, Staging};
 
 /// Something that can run qemu-img.
 ///
@@ -77,6 +77,10 @@ pub struct Request<'a> {
     pub limits: Limits,
     /// How long it may run by the clock.
     pub timeout: Option<Duration>,
+    /// How long it may go without coming further or saying anything.
+    pub stall_timeout: Option<Duration>,
+    /// Who is told how far it is.
+    pub progress: Option<&'a dyn OnProgress>,
     /// What becomes of its output.
     pub output: Output,
     /// How many bytes it may print on standard output when that is captured.
@@ -99,6 +103,8 @@ impl<'a> Request<'a> {
             invocation,
             limits: Limits::none(),
             timeout: None,
+            stall_timeout: None,
+            progress: None,
             output: Output::Captured,
             output_limit: 64 << 20,
             cancel: None,
@@ -139,6 +145,25 @@ impl<'a> Request<'a> {
     /// How long the command may run by the clock; then it is killed. Default: for ever.
     pub const fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// How long the command may go without coming further, and without printing anything else; then it is killed, and
+    /// has [stalled](crate::End::Stalled). Default: for ever.
+    ///
+    /// It begins with the first report of progress, so that a command that makes none never stalls: as for
+    /// [`progress`](Self::progress), `-p` must be among the arguments, and the output be captured. Make it minutes:
+    /// qemu-img reports nothing while it preallocates the target, or waits for data to reach the disk.
+    pub const fn stall_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// Tells how far the command is whenever it says so, and takes that out of the captured output. Default: nobody.
+    ///
+    /// The command must print progress, which `-p` makes it do, and its output be captured.
+    pub fn progress(mut self, progress: &'a (impl Fn(Progress) + Send + Sync)) -> Self {
+        self.progress = Some(progress);
         self
     }
 

@@ -46,12 +46,16 @@ mod partial;
 mod plan;
 mod ploop;
 mod program;
+mod progress;
 mod publish;
+mod reports;
 mod secrets;
 mod start;
 mod sudo;
 #[allow(unsafe_code)]
 mod sys;
+#[allow(unsafe_code)]
+mod wait;
 
 pub use qemu_cmd as cmd;
 pub use qemu_info as info;
@@ -71,6 +75,7 @@ pub use open_image::open_image;
 pub use outcome::{End, Outcome};
 pub use plan::{Delivery, Launch, Plan};
 pub use ploop::ploop_image;
+pub use progress::{OnProgress, Progress, ProgressParser};
 pub use publish::{Publish, Staging};
 pub use sudo::SudoExecutor;
 

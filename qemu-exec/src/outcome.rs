@@ -12,6 +12,8 @@ pub enum End {
     Signaled(i32),
     /// It ran out of the time that the request allowed, and was killed.
     TimedOut,
+    /// It came no further and said nothing for as long as the request allowed, and was killed.
+    Stalled,
     /// The request's token was cancelled, and it was killed.
     Cancelled,
     /// It printed more on standard output than the request allowed, and was killed.
@@ -27,19 +29,31 @@ pub struct Outcome {
     /// How it ended.
     pub end: End,
     /// What it printed on standard output: all of it, unless `end` is [`End::OutputTooLarge`]; nothing, if the
-    /// output was forwarded.
+    /// output was forwarded; and without reports of progress, if somebody was told of them.
     pub stdout: Vec<u8>,
     /// What it printed on standard error: the last 64 KiB.
     pub stderr: Vec<u8>,
     /// How long it ran.
     pub wall_time: Duration,
+    /// How long processors worked for it outside of the kernel: for qemu-img, and for what stands in front of it, such
+    /// as sudo. Zero if it did not run, or could not be ended.
+    pub user_time: Duration,
+    /// The same inside of the kernel.
+    pub system_time: Duration,
 }
 
 impl Outcome {
     /// An outcome, as an executor or a test makes one.
     #[must_use]
     pub fn new(end: End, stdout: impl Into<Vec<u8>>, stderr: impl Into<Vec<u8>>) -> Self {
-        Self { end, stdout: stdout.into(), stderr: stderr.into(), wall_time: Duration::ZERO }
+        Self {
+            end,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            wall_time: Duration::ZERO,
+            user_time: Duration::ZERO,
+            system_time: Duration::ZERO,
+        }
     }
 
     /// Whether it ran and exited with 0.

@@ -1,4 +1,4 @@
-//! A child that prepares itself, without a copy of its parent: the only unsafe code.
+//! A child that prepares itself, without a copy of its parent: with `wait.rs` the only unsafe code.
 //!
 //! std starts a child either quickly (`posix_spawn`) or with something to do before it becomes the program (`fork`,
 //! which copies the parent's page tables: a quarter of a second from 4 GiB). Here it is both: the child borrows the

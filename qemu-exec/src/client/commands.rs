@@ -12,7 +12,7 @@ use crate::{Error, Executor, Outcome};
 impl<E: Executor> QemuImg<E> {
     /// Changes the options of an image, or the key slots of an encrypted one.
     pub fn amend(&self, amend: &Amend) -> Result<Outcome, Error> {
-        self.run(&amend.invocation()?, self.data)
+        self.run(&self.watched(amend, Amend::progress).invocation()?, self.data)
     }
 
     /// Measures how fast an image is read, or **overwritten**. What was measured is text on standard output.
@@ -27,7 +27,7 @@ impl<E: Executor> QemuImg<E> {
 
     /// Writes what an overlay holds into the image below it.
     pub fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
-        self.run(&commit.invocation()?, self.data)
+        self.run(&self.watched(commit, Commit::progress).invocation()?, self.data)
     }
 
     /// Makes an image.
@@ -44,7 +44,7 @@ impl<E: Executor> QemuImg<E> {
 
     /// Puts an overlay on another image, or on none.
     pub fn rebase(&self, rebase: &Rebase) -> Result<Outcome, Error> {
-        self.run(&rebase.invocation()?, self.data)
+        self.run(&self.watched(rebase, Rebase::progress).invocation()?, self.data)
     }
 
     /// Changes the size of an image.

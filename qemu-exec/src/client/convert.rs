@@ -27,7 +27,7 @@ impl<E: Executor> QemuImg<E> {
         convert: &Convert,
         acceptable: impl Fn(&Location) -> Result<(), Error>,
     ) -> Result<Outcome, Error> {
-        let convert = &self.with_target_cache(convert)?;
+        let convert = &self.watched(&self.with_target_cache(convert)?, Convert::progress);
         self.check_before(convert)?;
         let check = |place: &Location| self.check_after(convert, place).and_then(|()| acceptable(place));
         let Some(image) = convert.target().new_image() else {

@@ -123,6 +123,7 @@ impl<E: Executor> QemuImg<E> {
             data: Bounds { ..data },
             probe_directory: self.probe_directory.clone(),
             cancel: self.cancel.clone(),
+            listener: self.listener.clone(),
             publish: self.publish,
             checks: self.checks.source(true),
             patience: self.patience,

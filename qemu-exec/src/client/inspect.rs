@@ -41,7 +41,7 @@ impl<E: Executor> QemuImg<E> {
     /// # Errors
     /// They could not be compared, or as [`info`](Self::info).
     pub fn compare(&self, compare: &Compare) -> Result<Comparison, Error> {
-        self.judge(&compare.invocation()?, |exit, outcome| {
+        self.judge(&self.watched(compare, Compare::progress).invocation()?, |exit, outcome| {
             Comparison::from_output(exit, &outcome.stdout, &outcome.stderr)
         })
     }

@@ -7,18 +7,21 @@ mod import;
 mod inspect;
 mod new_file;
 mod patience;
+mod progress;
 mod version;
 
 pub use checks::Checks;
 pub use import::Import;
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use qemu_cmd::{Invocation, OutputKind, QemuVersion};
 
-use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, Outcome, Publish, Request, Staging};
+use progress::says_how_far;
+
+use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, OnProgress, Outcome, Publish, Request, Staging};
 
 /// qemu-img, run by an executor: one method a subcommand, typed in and out.
 ///
@@ -43,6 +46,8 @@ pub struct QemuImg<E> {
     data: Bounds,
     probe_directory: Option<PathBuf>,
     cancel: Option<CancelToken>,
+    /// Who is told how far a command is.
+    listener: Option<Arc<dyn OnProgress>>,
     publish: Publish,
     checks: Checks,
     /// How long locked images are waited for.
@@ -55,6 +60,7 @@ pub struct QemuImg<E> {
 struct Bounds {
     limits: Limits,
     timeout: Option<Duration>,
+    stall_timeout: Option<Duration>,
     /// How much standard output is taken.
     output: usize,
 }
@@ -64,10 +70,16 @@ impl<E: Executor> QemuImg<E> {
     pub const fn new(executor: E) -> Self {
         Self {
             executor,
-            metadata: Bounds { limits: Limits::metadata(), timeout: Some(Duration::from_secs(60)), output: 64 << 20 },
-            data: Bounds { limits: Limits::none(), timeout: None, output: 64 << 20 },
+            metadata: Bounds {
+                limits: Limits::metadata(),
+                timeout: Some(Duration::from_secs(60)),
+                stall_timeout: None,
+                output: 64 << 20,
+            },
+            data: Bounds { limits: Limits::none(), timeout: None, stall_timeout: None, output: 64 << 20 },
             probe_directory: None,
             cancel: None,
+            listener: None,
             publish: Publish::new(),
             checks: Checks::none(),
             patience: Duration::ZERO,
@@ -164,6 +176,10 @@ impl<E: Executor> QemuImg<E> {
         let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
         request = request.output_limit(bounds.output).staging(staging);
         request.cancel.clone_from(&self.cancel);
+        if says_how_far(invocation) {
+            request = request.stall_timeout(bounds.stall_timeout);
+            request.progress = self.listener.as_deref();
+        }
         let mut outcome = self.executor.run(request.clone())?;
         for _ in 0..RETRIES {
             if !calibration_failed(&outcome) {

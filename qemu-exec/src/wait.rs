@@ -1,0 +1,45 @@
+//! The end of a child, with what it used.
+
+use std::ffi::c_int;
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use rustix::process::Pid;
+
+use crate::End;
+
+/// How a child ended, and how much processor time it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exit {
+    pub(crate) end: End,
+    pub(crate) user_time: Duration,
+    pub(crate) system_time: Duration,
+}
+
+/// Reaps a child of ours, if it has ended.
+pub(crate) fn try_wait(pid: Pid) -> io::Result<Option<Exit>> {
+    let mut status: c_int = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to places of their types that live until it returns.
+    let reaped = unsafe { libc::wait4(pid.as_raw_pid(), &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    match reaped {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => return Ok(None),
+        _ => {}
+    }
+    // SAFETY: it is integers only, for which zeros are values.
+    let usage = unsafe { usage.assume_init() };
+    let end = if libc::WIFSIGNALED(status) {
+        End::Signaled(libc::WTERMSIG(status))
+    } else {
+        End::Exited(libc::WEXITSTATUS(status))
+    };
+    Ok(Some(Exit { end, user_time: duration(usage.ru_utime), system_time: duration(usage.ru_stime) }))
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let micros = u64::try_from(time.tv_usec).unwrap_or_default();
+    Duration::from_secs(seconds).saturating_add(Duration::from_micros(micros))
+}

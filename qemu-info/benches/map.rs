@@ -1,4 +1,5 @@
-//! What it costs to read a long map, piece by piece: qemu-img prints about 50 MB of it in a second.
+//! What it costs to read a long map, piece by piece: 1 Mi extents, for which qemu-img 10.0 itself takes four seconds of
+//! processor time.
 
 #![allow(clippy::expect_used)]
 

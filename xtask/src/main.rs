@@ -3,6 +3,7 @@
 
 mod ci;
 mod demo;
+mod fuzz;
 mod install;
 mod options;
 mod packages;
@@ -25,6 +26,8 @@ usage: cargo xtask COMMAND
                              ARGS go to `cargo test`, as in `cargo xtask test -- -- --nocapture`
   options [QEMU_IMG…]        compare the option table with what each qemu-img takes and lists: the one in PATH, the one
                              that QEMU_IMG names, and those given
+  fuzz [TARGET] [--seconds N]
+                             fuzz one parser, or each in turn, for N seconds (10); what it finds stays in target/fuzz
   ci                         everything that CI checks, in the same way
   help                       this text
 
@@ -51,10 +54,11 @@ fn dispatch(command: &OsString, args: Vec<OsString>) -> Result<(), Error> {
     let wants_help = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "-h" || arg == "--help");
     match command.to_str() {
         Some("" | "help" | "-h" | "--help") => print_usage(),
-        Some("demo" | "test" | "options" | "ci") if wants_help => print_usage(),
+        Some("demo" | "test" | "options" | "fuzz" | "ci") if wants_help => print_usage(),
         Some("demo") => demo::command(args),
         Some("test") => test::command(args),
         Some("options") => options::command(args),
+        Some("fuzz") => fuzz::command(args),
         Some("ci") => ci::command(&args),
         _ => Err(Error::Usage(format!("no command `{}`", command.display()))),
     }

@@ -95,6 +95,13 @@ pub(crate) const TOOLS: &[Tool] = &[
     },
 ];
 
+/// What fuzzing needs besides.
+pub(crate) const COMPILER: &[Tool] = &[Tool {
+    name: "c++",
+    why: "builds libFuzzer, which drives the fuzz targets",
+    packages: Packages { apt: "g++", dnf: "gcc-c++", zypper: "gcc-c++", pacman: "gcc", apk: "g++", brew: Some("gcc") },
+}];
+
 /// A package manager that we know how to drive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manager {
@@ -242,7 +249,7 @@ mod tests {
 
     #[test]
     fn every_manager_has_a_package_for_every_tool() {
-        for tool in TOOLS {
+        for tool in TOOLS.iter().chain(COMPILER) {
             assert!(!tool.why.is_empty(), "{}", tool.name);
             for manager in Manager::ALL {
                 match manager.package(tool) {

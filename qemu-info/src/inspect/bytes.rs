@@ -31,6 +31,14 @@ pub(super) trait Bytes {
     /// while others are waited for.
     fn keep(&mut self, _offset: u64, _length: usize) {}
 
+    /// Says that the table's entries will be looked at, or the first of them: see [`scan`](Self::scan).
+    fn keep_scan(&mut self, (start, length): (u64, u64)) {
+        let end = start.saturating_add(length.min(SCAN));
+        for at in (start..end).step_by(SCAN_PIECE) {
+            self.keep(at, SCAN_PIECE.min(usize::try_from(end - at).unwrap_or(SCAN_PIECE)));
+        }
+    }
+
     /// How large the image is. In a stream this is known at its end.
     fn size(&mut self) -> Result<u64, Stop>;
 

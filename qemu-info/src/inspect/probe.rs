@@ -9,6 +9,9 @@ use super::{
 /// Enough for every magic that stands at or near the start.
 const FIRST: usize = 1024;
 
+/// Enough for every footer, and all within what is kept of a stream.
+const FOOTERS: usize = 2048;
+
 type Parser<B> = fn(&mut B, &mut Report<'_>) -> Result<(), Stop>;
 
 /// Finds out what the image is, and has each format's parser report about it.
@@ -66,6 +69,8 @@ fn by_magic<B: Bytes>(first: &[u8]) -> impl Iterator<Item = (ImageFormat, Parser
 /// The formats whose magic stands in a footer: it makes no difference to qemu what is in front of it.
 fn by_footer<B: Bytes>(bytes: &mut B, report: &mut Report<'_>) -> Result<(), Stop> {
     let (size, end) = (bytes.size()?, bytes.sectors_end()?);
+    // All that is looked at here, so that a file is read once more and not twice.
+    bytes.at(end.saturating_sub(FOOTERS as u64), FOOTERS)?;
     if !report.formats.contains(&ImageFormat::Vpc) {
         // qemu takes a footer that lacks its last byte too, and so counts from the end of the last sector.
         for at in [end, size].map(|end| end.saturating_sub(vpc::FOOTER)) {

@@ -1,6 +1,6 @@
 //! Bytes of something that can be read anywhere.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use super::bytes::{Bytes, Stop};
 use super::limits;
@@ -26,11 +26,20 @@ struct Part {
 
 impl Part {
     fn read(mut self, reader: &mut (impl Read + Seek), offset: u64, length: usize) -> Result<Self, Stop> {
-        self.bytes.clear();
-        self.bytes.reserve_exact(length);
+        self.bytes.resize(length, 0);
         (self.offset, self.asked) = (offset, length);
         reader.seek(SeekFrom::Start(offset)).map_err(Stop::Io)?;
-        reader.take(length as u64).read_to_end(&mut self.bytes).map_err(Stop::Io)?;
+        // `read_to_end` would ask for a little at first, and read four times for what is here in one.
+        let mut read = 0;
+        while let Some(rest @ [_, ..]) = self.bytes.get_mut(read..) {
+            match reader.read(rest) {
+                Ok(0) => break,
+                Ok(length) => read += length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Stop::Io(error)),
+            }
+        }
+        self.bytes.truncate(read);
         Ok(self)
     }
 

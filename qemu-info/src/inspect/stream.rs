@@ -168,7 +168,8 @@ impl Seen {
     }
 
     fn part(&self, offset: u64, length: usize) -> Option<&Part> {
-        self.parts.iter().find(|part| (part.offset, part.length) == (offset, length))
+        // What was named in advance may be more than what is asked for then.
+        self.parts.iter().find(|part| part.offset == offset && part.length >= length)
     }
 
     /// The bytes at `offset`, or what there is of them if the stream has ended.
@@ -179,7 +180,7 @@ impl Seen {
         if offset + length as u64 <= head || self.passed == head {
             Some(cut(&self.head, offset, length))
         } else if let Some(part) = self.part(offset, length) {
-            Some(&part.bytes)
+            Some(cut(&part.bytes, offset - part.offset, length))
         } else {
             self.ended.then(|| Some(cut(tail, offset.checked_sub(tail_at)?, length)))?
         }

@@ -22,10 +22,8 @@ type Part = (u64, u64);
 pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(), Stop> {
     let log = header(bytes, report)?;
     let regions = regions::read(bytes, report, log)?;
-    if regions.table.0 < regions.metadata.0 {
-        // A stream passes by once: what comes first is asked for first.
-        bytes.scan(regions.table, |_, _: [u8; 8]| true)?;
-    }
+    // How much of the table is of interest the metadata says, and a stream passes by once.
+    bytes.keep_scan(regions.table);
     let metadata = metadata::read(bytes, report, regions.metadata)?;
     table(bytes, report, &regions, &metadata)
 }
@@ -87,10 +85,10 @@ fn table(
     report.table("block allocation table", regions.table.1, regions.table_at);
 
     let (mut last, mut overlap, mut index) = ((0, regions.table.0), None, 0);
-    bytes.scan(regions.table, |at, entry| {
+    bytes.scan((regions.table.0, entries * 8), |at, entry| {
         let (entry, payload) = (u64::from_le_bytes(entry), index % (chunk + 1) != chunk);
         index += 1;
-        if index <= entries && payload && entry & 7 == 6 {
+        if payload && entry & 7 == 6 {
             let start = entry & !(MIB - 1);
             last = last.max((start, at));
             if regions.taken.iter().any(|part| overlaps(*part, (start, block))) {
@@ -121,7 +119,11 @@ fn checked(part: &[u8]) -> bool {
 
 /// The checksum of a part, in which it stands at 4 and counts as zero.
 fn checksum(part: &[u8]) -> u32 {
-    crc32c(part.iter().enumerate().map(|(index, byte)| if matches!(index, 4..8) { 0 } else { *byte }))
+    let last = part.chunks(64).rposition(|chunk| chunk.iter().fold(0, |all, byte| all | byte) != 0);
+    let length = last.map_or(0, |last| (last + 1) * 64);
+    let (written, zeros) = part.split_at_checked(length).unwrap_or((part, &[]));
+    let bytes = written.iter().enumerate().map(|(index, byte)| if matches!(index, 4..8) { 0 } else { *byte });
+    crc32c(bytes, u32::try_from(zeros.len()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub(super) fn read(bytes: &mut impl Bytes, report: &mut Report<'_>, region: Part
 
 /// Where each known item is.
 fn items(bytes: &mut impl Bytes, report: &mut Report<'_>, start: u64) -> Result<[Option<u64>; 6], Stop> {
-    let table = bytes.at(start, TABLE)?.to_vec();
+    let table = bytes.at(start, TABLE)?;
     let count = table.le16(10);
     if !table.starts_with(b"metadata") || count > ENTRIES {
         return Err(report.broken(Code::Malformed, start, "its metadata table is not valid"));

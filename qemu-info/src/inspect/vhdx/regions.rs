@@ -23,8 +23,8 @@ pub(super) struct Regions {
 }
 
 pub(super) fn read(bytes: &mut impl Bytes, report: &mut Report<'_>, log: Part) -> Result<Regions, Stop> {
-    let header = bytes.at(AT, TABLE)?.to_vec();
-    if !header.starts_with(b"regi") || !checked(&header) {
+    let header = bytes.at(AT, TABLE)?;
+    if !header.starts_with(b"regi") || !checked(header) {
         return Err(report.broken(Code::Malformed, AT, "its region table is not valid"));
     }
     let count = header.le32(8);

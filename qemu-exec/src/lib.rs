@@ -54,7 +54,6 @@ mod start;
 mod sudo;
 #[allow(unsafe_code)]
 mod sys;
-#[allow(unsafe_code)]
 mod wait;
 
 pub use qemu_cmd as cmd;

@@ -1,4 +1,4 @@
-//! A child that prepares itself, without a copy of its parent: with `wait.rs` the only unsafe code.
+//! A child that prepares itself, without a copy of its parent: the only unsafe code.
 //!
 //! std starts a child either quickly (`posix_spawn`) or with something to do before it becomes the program (`fork`,
 //! which copies the parent's page tables: a quarter of a second from 4 GiB). Here it is both: the child borrows the
@@ -15,6 +15,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::ptr;
 
@@ -272,6 +273,19 @@ impl Drop for Stack {
     fn drop(&mut self) {
         // SAFETY: it is our mapping, and whoever ran on it is gone: see `spawn`. It does not fail.
         let _ = unsafe { munmap(self.0, Self::GUARD + Self::SIZE) };
+    }
+}
+
+/// Reaps a child of ours, if it has ended: its status, and what it used.
+pub(crate) fn try_wait4(pid: Pid) -> std::io::Result<Option<(c_int, libc::rusage)>> {
+    let mut status: c_int = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to places of their types that live until it returns.
+    match unsafe { libc::wait4(pid.as_raw_pid(), &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) } {
+        -1 => Err(std::io::Error::last_os_error()),
+        0 => Ok(None),
+        // SAFETY: it is integers only, for which zeros are values.
+        _ => Ok(Some((status, unsafe { usage.assume_init() }))),
     }
 }
 

@@ -1,13 +1,11 @@
 //! The end of a child, with what it used.
 
-use std::ffi::c_int;
 use std::io;
-use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use rustix::process::Pid;
 
-use crate::End;
+use crate::{End, sys};
 
 /// How a child ended, and how much processor time it took.
 #[derive(Clone, Copy, Debug)]
@@ -19,17 +17,7 @@ pub(crate) struct Exit {
 
 /// Reaps a child of ours, if it has ended.
 pub(crate) fn try_wait(pid: Pid) -> io::Result<Option<Exit>> {
-    let mut status: c_int = 0;
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: both pointers are to places of their types that live until it returns.
-    let reaped = unsafe { libc::wait4(pid.as_raw_pid(), &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
-    match reaped {
-        -1 => return Err(io::Error::last_os_error()),
-        0 => return Ok(None),
-        _ => {}
-    }
-    // SAFETY: it is integers only, for which zeros are values.
-    let usage = unsafe { usage.assume_init() };
+    let Some((status, usage)) = sys::try_wait4(pid)? else { return Ok(None) };
     let end = if libc::WIFSIGNALED(status) {
         End::Signaled(libc::WTERMSIG(status))
     } else {

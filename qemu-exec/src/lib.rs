@@ -1,4 +1,4 @@
-//! Runs `qemu-img`: locally, through sudo, or not at all, under limits, with secrets that never touch a disk
+//! Runs `qemu-img`: locally, through sudo, over ssh, or not at all, under limits, with secrets that never touch a disk
 //! and errors that say what happened.
 //!
 //! ```no_run
@@ -14,8 +14,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! * **who runs it**: an [`Executor`]: [`LocalExecutor`], [`SudoExecutor`], or [`DryRunExecutor`] around one
-//!   of them, which shows the [`Plan`] and runs nothing
+//! * **who runs it**: an [`Executor`]: [`LocalExecutor`], [`SudoExecutor`], [`SshExecutor`], or [`DryRunExecutor`] around
+//!   one of them, which shows the [`Plan`] and runs nothing
 //! * **what is run**: a [`Request`]: an invocation, [`Limits`], a timeout, a [`CancelToken`]
 //! * **what came of it**: an [`Outcome`], or an [`Error`] with an [`ErrorKind`]
 //! * **all of that behind typed calls**: [`QemuImg`]
@@ -44,6 +44,7 @@ mod ploop;
 mod program;
 mod publish;
 mod secrets;
+mod ssh;
 mod start;
 mod sudo;
 #[allow(unsafe_code)]
@@ -66,6 +67,7 @@ pub use outcome::{End, Outcome};
 pub use plan::{Delivery, Launch, Plan};
 pub use ploop::ploop_image;
 pub use publish::{Publish, Staging};
+pub use ssh::SshExecutor;
 pub use sudo::SudoExecutor;
 
 /// The examples of the README.

@@ -6,6 +6,7 @@
 
 pub mod hostile;
 mod report;
+pub mod sshd;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;

@@ -138,8 +138,7 @@ fn of_exit(code: i32, text: &Text, limits: &Limits) -> ErrorKind {
             return ErrorKind::LimitsNotApplied;
         }
         if ["prlimit: ", "timeout: ", "env: "].iter().any(|program| text.starts(program)) {
-            // Elsewhere, they are the ones who look it up.
-            return if code == 127 { ErrorKind::ProgramMissing } else { ErrorKind::CouldNotStart };
+            return ErrorKind::CouldNotStart;
         }
         if text.starts("sudo: ") {
             return ErrorKind::SudoRefused;

@@ -1,4 +1,4 @@
-//! Runs `qemu-img`: locally, through sudo, over ssh, or not at all, under limits, with secrets that never touch a disk
+//! Runs `qemu-img`: locally, through sudo, over ssh, in a container, or not at all, under limits, with secrets that never touch a disk
 //! and errors that say what happened.
 //!
 //! ```no_run
@@ -14,7 +14,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! * **who runs it**: an [`Executor`]: [`LocalExecutor`], [`SudoExecutor`], [`SshExecutor`], or [`DryRunExecutor`] around
+//! * **who runs it**: an [`Executor`]: [`LocalExecutor`], [`SudoExecutor`], [`SystemdRunExecutor`], [`ContainerExecutor`],
+//!   [`SshExecutor`], or [`DryRunExecutor`] around
 //!   one of them, which shows the [`Plan`] and runs nothing
 //! * **what is run**: a [`Request`]: an invocation, [`Limits`], a timeout, a [`CancelToken`]
 //! * **what came of it**: an [`Outcome`], or an [`Error`] with an [`ErrorKind`]
@@ -28,6 +29,7 @@ mod cancel;
 mod child;
 mod classify;
 mod client;
+mod container;
 mod direct_io;
 mod dry_run;
 mod environment;
@@ -49,12 +51,15 @@ mod start;
 mod sudo;
 #[allow(unsafe_code)]
 mod sys;
+mod systemd_run;
+mod tether;
 
 pub use qemu_cmd as cmd;
 pub use qemu_info as info;
 
 pub use cancel::CancelToken;
 pub use client::{Checks, Import, QemuImg};
+pub use container::ContainerExecutor;
 pub use direct_io::{direct_io_works, safe_cache_mode};
 pub use dry_run::DryRunExecutor;
 pub use error::{Error, ErrorKind};
@@ -69,6 +74,7 @@ pub use ploop::ploop_image;
 pub use publish::{Publish, Staging};
 pub use ssh::SshExecutor;
 pub use sudo::SudoExecutor;
+pub use systemd_run::SystemdRunExecutor;
 
 /// The examples of the README.
 #[cfg(doctest)]

@@ -5,10 +5,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use crate::environment::Environment;
-use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::start::Start;
-use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child, local};
+use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, local, tether};
 
 /// Runs qemu-img on another host, by `ssh` and the keys, agent and configuration of the caller. It never asks for a
 /// password, nor whether a new host is to be trusted, and forwards nothing.
@@ -55,18 +54,6 @@ const DEFAULTS: [&str; 3] = ["ConnectTimeout=30", "ServerAliveInterval=15", "Ser
 
 /// What ssh itself, and a program that it connects through, find the caller's things by.
 const INHERITED: [&str; 4] = ["HOME", "PATH", "SSH_AUTH_SOCK", "KRB5CCNAME"];
-
-/// Runs its arguments as a command, which gets TERM when standard input ends.
-///
-/// A shell waits for it, so that a signal that killed it is told as 128 and its number; to sshd, a signal is a lost
-/// connection.
-const TETHERED: &str = "exec 3<&0 </dev/null; \"$@\" 3<&- & c=$!; exec >/dev/null 2>&1; \
-                        { cat <&3; kill $c; } & w=$!; wait $c; s=$?; kill $w; exit $s";
-
-/// The same, with the first line of standard input as that of the command. A shell's own `read` takes no byte more than
-/// the line, and its own `echo` shows in no list of processes.
-const TETHERED_WITH_KEY: &str = "exec 3<&0 </dev/null; read -r k <&3; echo \"$k\" | \"$@\" 3<&- & c=$!; \
-                                 exec >/dev/null 2>&1; { cat <&3; kill $c; } & w=$!; wait $c; s=$?; kill $w; exit $s";
 
 impl SshExecutor {
     /// Runs the `qemu-img` that the `PATH` of this host holds: a name of it as ssh takes that, such as `user@host`,
@@ -119,23 +106,12 @@ impl SshExecutor {
     }
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
-        let mut there = Launch::new(&self.qemu_img, args)
-            .limited(request.effective_limits(), LimitedBy::Prlimit("prlimit".as_ref()))
-            .with_env(&self.environment);
-        if let Some(timeout) = request.timeout {
-            there = there.timed(timeout, child::GRACE, "timeout".as_ref());
-        }
-        let script = if request.invocation.secrets().is_empty() { TETHERED } else { TETHERED_WITH_KEY };
-        let there =
-            there.with_env_as_args("env".as_ref()).wrap("sh".as_ref(), ["-c", script, "sh"].map(Into::into).into());
-
+        let there = tether::launch(request, &self.qemu_img, args, &self.environment);
         let mut args: Vec<OsString> = vec!["-T".into()];
         let options = FIXED.iter().map(OsString::from).chain(self.options.clone()).chain(DEFAULTS.map(Into::into));
         args.extend(options.flat_map(|option| ["-o".into(), option]));
         args.extend(["--".into(), self.host.clone(), command_line(&there)]);
-        let mut here = Launch::new(self.ssh.path(), args);
-        here.env.extend(INHERITED.iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?))));
-        here
+        tether::reaching(self.ssh.path(), args, &INHERITED)
     }
 }
 
@@ -152,21 +128,16 @@ impl Executor for SshExecutor {
         self.check(&request)?;
         self.ssh.resolve().map_err(|error| error.about(request.invocation))?;
         let request = request.staging(None);
-        let mut outcome = local::run_timed(&request, Start::Tethered, |args| self.launch(&request, args))?;
-        match outcome.end {
-            // Nothing over there exits with that.
-            End::Exited(255) => {
-                let said = request.invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
-                let why = said.lines().last().unwrap_or("it said nothing");
-                let message = format!("`{}` could not be reached, or was lost: {why}", self.host.display());
-                return Err(Error::new(ErrorKind::Unreachable)
-                    .message(message)
-                    .about(request.invocation)
-                    .ended(Some(255), None)
-                    .said(&said));
-            }
-            End::Exited(code @ 129..) => outcome.end = End::Signaled(code - 128),
-            _ => {}
+        let outcome = tether::run(&request, |args| self.launch(&request, args))?;
+        // Nothing over there exits with that.
+        if outcome.end == End::Exited(255) {
+            let said = request.invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
+            let why = said.lines().last().unwrap_or("it said nothing");
+            return Err(Error::new(ErrorKind::Unreachable)
+                .message(format!("`{}` could not be reached, or was lost: {why}", self.host.display()))
+                .about(request.invocation)
+                .ended(Some(255), None)
+                .said(&said));
         }
         Ok(outcome)
     }

@@ -14,7 +14,9 @@ use qemu_exec::{
     SshExecutor,
 };
 use tests::sshd::{Sshd, wait_until};
-use tests::{Kind, PASSPHRASE, content, executable, guest_content, names, scratch, with_source, write_fixture};
+use tests::{
+    Kind, PASSPHRASE, content, executable, fifo, guest_content, is_running, names, scratch, with_source, write_fixture,
+};
 
 /// Whose `sh -c` is not that of the login shell, which is bash on most machines.
 const BY_DASH: &str = "ForceCommand exec dash -c \"$SSH_ORIGINAL_COMMAND\"";
@@ -25,20 +27,6 @@ fn info(path: &Path) -> Info {
 
 fn raw(path: &Path) -> Create {
     Create::new(path, Raw::new(), ByteSize::mib(1))
-}
-
-/// Whether a process has this among its arguments.
-fn is_running(word: &Path) -> bool {
-    let commands = std::fs::read_dir("/proc").unwrap().flatten();
-    let mut commands = commands.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    commands.any(|command| command.split(|byte| *byte == 0).any(|other| other == word.as_os_str().as_bytes()))
-}
-
-/// A FIFO, which qemu-img opens for ever.
-fn fifo(directory: &Path) -> std::path::PathBuf {
-    let path = directory.join("fifo");
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    path
 }
 
 #[test]
@@ -175,8 +163,11 @@ fn what_goes_wrong_on_the_way_is_told() {
         assert!(error.to_string().contains(said), "{error}");
     }
     assert_eq!(kind(server.executor()).kind(), ErrorKind::NotFound);
-    let error = kind(server.executor().qemu_img("no-such-program"));
-    assert_eq!(error.kind(), ErrorKind::ProgramMissing, "{error:?}");
+    for limits in [Limits::none(), Limits::metadata()] {
+        let missing = QemuImg::new(server.executor().qemu_img("no-such-program")).metadata_limits(limits);
+        let error = missing.qemu_version().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ProgramMissing, "{error:?}");
+    }
     for host in ["", "-oProxyCommand=false"] {
         assert_eq!(kind(SshExecutor::new(host)).kind(), ErrorKind::Refused);
     }
@@ -221,7 +212,7 @@ fn a_dry_run_shows_it_all() {
     let request = Request::new(&invocation).limits(Limits::metadata()).timeout(Some(Duration::from_secs(60)));
     let launch = SshExecutor::new("backup@host").option("Port=2222").plan(&request).unwrap().launch;
     let script = "exec 3<&0 </dev/null; \"$@\" 3<&- & c=$!; exec >/dev/null 2>&1; \
-                  { cat <&3; kill $c; } & w=$!; wait $c; s=$?; kill $w; exit $s";
+                  trap \"kill $c\" TERM; { cat <&3; kill $c; } & w=$!; wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; exit $s";
     let wanted = format!(
         "exec sh -c '{script}' sh env LC_ALL=C LANG=C MALLOC_ARENA_MAX=1 timeout --kill-after=5 60 \
          prlimit --cpu=30:31 --as=1073741824 qemu-img info '/vm/it'\\''s' --force-share --output=json -f raw"

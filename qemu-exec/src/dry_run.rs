@@ -54,4 +54,8 @@ impl<E: Executor> Executor for DryRunExecutor<E> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
         Ok(Outcome::new(End::NotRun, "", ""))
     }
+
+    fn is_elsewhere(&self) -> bool {
+        self.inner.is_elsewhere()
+    }
 }

@@ -66,6 +66,9 @@ pub enum ErrorKind {
     Killed(i32),
     /// qemu-img, or a program that is needed to run it, is not installed.
     ProgramMissing,
+    /// The other host could not be reached, did not let us in, or was lost: what ran there is being ended, and may have
+    /// done its work.
+    Unreachable,
     /// sudo refused, for instance because it would have asked for a password.
     SudoRefused,
     /// The process could not be started, or not be watched.

@@ -22,6 +22,12 @@ pub trait Executor: Send + Sync {
     /// # Errors
     /// The command could not be started. What it did once started is in the [`Outcome`].
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error>;
+
+    /// Whether the files that commands name are not those of this process, as on another host or in a container. Then
+    /// [`QemuImg`](crate::QemuImg) looks at none of them. Default: no.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
 }
 
 impl<E: Executor + ?Sized> Executor for Box<E> {
@@ -31,6 +37,10 @@ impl<E: Executor + ?Sized> Executor for Box<E> {
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
         (**self).run(request)
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        (**self).is_elsewhere()
     }
 }
 
@@ -42,6 +52,10 @@ impl<E: Executor + ?Sized> Executor for std::sync::Arc<E> {
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
         (**self).run(request)
     }
+
+    fn is_elsewhere(&self) -> bool {
+        (**self).is_elsewhere()
+    }
 }
 
 impl<E: Executor + ?Sized> Executor for &E {
@@ -51,6 +65,10 @@ impl<E: Executor + ?Sized> Executor for &E {
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
         (**self).run(request)
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        (**self).is_elsewhere()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs `qemu-img`: locally, through sudo, or not at all, under limits, with secrets that never touch a disk
+//! Runs `qemu-img`: locally, through sudo, over ssh, in a container, or not at all, under limits, with secrets that never touch a disk
 //! and errors that say what happened.
 //!
 //! ```no_run
@@ -14,8 +14,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! * **who runs it**: an [`Executor`]: [`LocalExecutor`], [`SudoExecutor`], or [`DryRunExecutor`] around one
-//!   of them, which shows the [`Plan`] and runs nothing
+//! * **who runs it**: an [`Executor`]: [`LocalExecutor`], [`SudoExecutor`], [`SystemdRunExecutor`], [`ContainerExecutor`],
+//!   [`SshExecutor`], or [`DryRunExecutor`] around
+//!   one of them, which shows the [`Plan`] and runs nothing
 //! * **what is run**: a [`Request`]: an invocation, [`Limits`], a timeout, a [`CancelToken`]
 //! * **what came of it**: an [`Outcome`], or an [`Error`] with an [`ErrorKind`]
 //! * **all of that behind typed calls**: [`QemuImg`]
@@ -28,6 +29,7 @@ mod cancel;
 mod child;
 mod classify;
 mod client;
+mod container;
 mod direct_io;
 mod dry_run;
 mod environment;
@@ -50,10 +52,13 @@ mod progress;
 mod publish;
 mod reports;
 mod secrets;
+mod ssh;
 mod start;
 mod sudo;
 #[allow(unsafe_code)]
 mod sys;
+mod systemd_run;
+mod tether;
 mod wait;
 
 pub use qemu_cmd as cmd;
@@ -61,6 +66,7 @@ pub use qemu_info as info;
 
 pub use cancel::CancelToken;
 pub use client::{Checks, Import, QemuImg};
+pub use container::ContainerExecutor;
 pub use direct_io::{direct_io_works, safe_cache_mode};
 pub use dry_run::DryRunExecutor;
 pub use error::{Error, ErrorKind};
@@ -76,7 +82,9 @@ pub use plan::{Delivery, Launch, Plan};
 pub use ploop::ploop_image;
 pub use progress::{OnProgress, Progress, ProgressParser};
 pub use publish::{Publish, Staging};
+pub use ssh::SshExecutor;
 pub use sudo::SudoExecutor;
+pub use systemd_run::SystemdRunExecutor;
 
 /// The examples of the README.
 #[cfg(doctest)]

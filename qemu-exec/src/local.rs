@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::environment::Environment;
 use crate::plan::LimitedBy;
 use crate::program::Program;
-use crate::secrets::Scheme;
+use crate::secrets::{self, Scheme};
 use crate::start::{self, OwnStreams, Start, could_not};
-use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
+use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
 
 /// Runs qemu-img as the user who calls.
 ///
@@ -106,7 +106,7 @@ impl LocalExecutor {
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
         let by = match self.start {
             Start::Native => LimitedBy::Child,
-            Start::Portable => LimitedBy::Prlimit(self.prlimit.path()),
+            Start::Portable | Start::Tethered => LimitedBy::Prlimit(self.prlimit.path()),
         };
         let limits = request.effective_limits().within_own();
         let mut launch = Launch::new(self.qemu_img.path(), args).limited(limits, by).with_env(&self.environment);
@@ -139,6 +139,25 @@ pub(crate) fn plan(request: &Request<'_>, start: Start, launch: impl FnOnce(Vec<
     Plan { argv, launch: launch(scheme.preview(request.launched())), secrets: scheme.deliveries() }
 }
 
+/// Runs a launch whose clock is kept by timeout(1), for what cannot be signalled from here.
+pub(crate) fn run_timed(
+    request: &Request<'_>,
+    how: Start,
+    launch: impl FnOnce(Vec<OsString>) -> Launch,
+) -> Result<Outcome, Error> {
+    // timeout(1) ends the command; should that fail, what is left is to stop waiting.
+    let backstop = request.timeout.map(|timeout| timeout.saturating_add(child::GRACE).saturating_add(child::GRACE));
+    let mut outcome = run(request, backstop, how, launch)?;
+    if let (Some(timeout), End::Exited(code)) = (request.timeout, outcome.end) {
+        // timeout(1) exits with 124, or 137 if TERM was not enough.
+        let killed = code == 137 && outcome.wall_time >= timeout.saturating_add(child::GRACE);
+        if code == 124 || killed {
+            outcome.end = End::TimedOut;
+        }
+    }
+    Ok(outcome)
+}
+
 /// Runs a launch that is made from filled arguments.
 pub(crate) fn run(
     request: &Request<'_>,
@@ -146,16 +165,18 @@ pub(crate) fn run(
     how: Start,
     launch: impl FnOnce(Vec<OsString>) -> Launch,
 ) -> Result<Outcome, Error> {
-    if request.handed.is_some() && how == Start::Portable {
+    if request.handed.is_some() && how != Start::Native {
         return Err(Error::new(ErrorKind::Refused)
             .message("this executor cannot hand over an open file: use the native LocalExecutor")
             .about(request.invocation));
     }
     let scheme = Scheme::of(request.invocation, how, request.handed.is_some().into());
-    if request.inherit_stdin && scheme.needs_stdin() {
-        return Err(Error::new(ErrorKind::Refused)
-            .message("standard input cannot carry both an image and a secret: give the image by its name")
-            .about(request.invocation));
+    if request.inherit_stdin && (scheme.needs_stdin() || how == Start::Tethered) {
+        let why = match how {
+            Start::Tethered => "standard input does not reach what runs elsewhere: give the image by its name",
+            _ => "standard input cannot carry both an image and a secret: give the image by its name",
+        };
+        return Err(Error::new(ErrorKind::Refused).message(why).about(request.invocation));
     }
     if let Some(staging) = request.staging {
         staging.begin().map_err(|error| error.about(request.invocation))?;
@@ -165,6 +186,15 @@ pub(crate) fn run(
     let mut filled = scheme
         .fill(request.launched())
         .map_err(|source| could_not(request, "the secrets could not be put into memory files", source))?;
+    let _tether = match how {
+        Start::Tethered => {
+            let pipe = secrets::tether(filled.stdin.take());
+            let (stdin, end) = pipe.map_err(|source| could_not(request, "no pipe could be made", source))?;
+            filled.stdin = Some(stdin);
+            Some(end)
+        }
+        _ => None,
+    };
     let launch = launch(std::mem::take(&mut filled.args));
     let started = Instant::now();
     let child = start::start(how, &launch, streams, filled, request)?;

@@ -27,6 +27,10 @@ impl Publish {
         Self { replace: false, mode: None }
     }
 
+    pub(crate) const fn replaces(self) -> bool {
+        self.replace
+    }
+
     /// Whether what has this name is replaced. Default: no, which is an
     /// [`AlreadyExists`](ErrorKind::AlreadyExists).
     ///

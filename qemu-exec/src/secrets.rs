@@ -1,7 +1,8 @@
 //! Turning secret slots into arguments, with the values in memory files only.
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 
 use aes::Aes256;
@@ -49,7 +50,8 @@ impl<'a> Scheme<'a> {
             ([], _) => Self::Nothing,
             (secrets, Start::Native) => Self::Descriptors(secrets, FIRST + handed),
             ([(id, secret)], Start::Portable) => Self::Stdin(id, secret),
-            (secrets, Start::Portable) => Self::Wrapped { master: unused_id(invocation), secrets },
+            // Over a network the length of a passphrase is nobody's business either.
+            (secrets, Start::Portable | Start::Tethered) => Self::Wrapped { master: unused_id(invocation), secrets },
         }
     }
 
@@ -159,6 +161,19 @@ fn random(mut buffer: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// A pipe that gives what the file holds, as a line, and ends when the second descriptor is closed: the key of
+/// wrapped secrets is shorter than any pipe is long.
+pub(crate) fn tether(line: Option<OwnedFd>) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, mut write) = io::pipe()?;
+    if let Some(line) = line {
+        let mut key = Zeroizing::new([0; 64]);
+        let length = File::from(line).read(key.as_mut_slice())?;
+        write.write_all(key.get(..length).unwrap_or_default())?;
+        write.write_all(b"\n")?;
+    }
+    Ok((read.into(), write.into()))
+}
+
 /// A file in memory with this content, which nobody can change any more.
 fn sealed_memfd(content: &[u8]) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
@@ -181,8 +196,6 @@ fn sealed_memfd(content: &[u8]) -> io::Result<OwnedFd> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use std::io::Read as _;
-
     use cbc::cipher::BlockModeDecrypt as _;
     use qemu_cmd::{Convert, KeyVal, Luks, LuksImage, Source, Target};
 

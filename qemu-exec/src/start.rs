@@ -23,6 +23,9 @@ pub(crate) enum Start {
     Native,
     /// By std, which can do none of that: limits are among the arguments, and secrets come on standard input.
     Portable,
+    /// The same, for what runs elsewhere: standard input is a pipe that carries one line, if there are secrets, and
+    /// then stays open for as long as this process waits.
+    Tethered,
 }
 
 /// A child that runs, and the other ends of its output.
@@ -71,7 +74,7 @@ pub(crate) fn start(
     let (descriptors, stdout, stderr) = descriptors(streams, filled, request).map_err(failed)?;
     let (pid, pidfd) = match start {
         Start::Native => native(launch, &descriptors, request)?,
-        Start::Portable => portable(launch, descriptors).map_err(failed)?,
+        Start::Portable | Start::Tethered => portable(launch, descriptors).map_err(failed)?,
     };
     Ok(Started { pid, pidfd, stdout, stderr })
 }

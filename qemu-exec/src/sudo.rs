@@ -7,7 +7,7 @@ use crate::environment::Environment;
 use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::start::Start;
-use crate::{End, Error, Executor, Launch, Outcome, Plan, Request, child, local};
+use crate::{Error, Executor, Launch, Outcome, Plan, Request, child, local};
 
 /// Runs qemu-img through `sudo -n`, which never asks for a password: as root, or as [`user`](Self::user).
 ///
@@ -130,16 +130,6 @@ impl Executor for SudoExecutor {
         self.environment.check(request.invocation)?;
         let request = self.as_other(&request);
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
-        // timeout(1) ends the command; should that fail, what is left is to stop waiting for sudo.
-        let backstop = request.timeout.map(|timeout| timeout.saturating_add(child::GRACE).saturating_add(child::GRACE));
-        let mut outcome = local::run(&request, backstop, Start::Portable, |args| self.launch(&request, args))?;
-        if let (Some(timeout), End::Exited(code)) = (request.timeout, outcome.end) {
-            // timeout(1) exits with 124, or 137 if TERM was not enough.
-            let killed = code == 137 && outcome.wall_time >= timeout.saturating_add(child::GRACE);
-            if code == 124 || killed {
-                outcome.end = End::TimedOut;
-            }
-        }
-        Ok(outcome)
+        local::run_timed(&request, Start::Portable, |args| self.launch(&request, args))
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod hostile;
 mod report;
+pub mod sshd;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
@@ -198,4 +199,21 @@ pub fn names(directory: &Path) -> Vec<OsString> {
     let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     names
+}
+
+/// A FIFO in the directory, which qemu-img opens for ever.
+#[must_use]
+pub fn fifo(directory: &Path) -> PathBuf {
+    let path = directory.join("fifo");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+/// Whether a process has this among its arguments.
+#[must_use]
+pub fn is_running(word: &Path) -> bool {
+    let commands = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut commands = commands.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let word = word.as_os_str().as_encoded_bytes();
+    commands.any(|command| command.split(|byte| *byte == 0).any(|other| other == word))
 }

@@ -21,8 +21,9 @@ use qemu_cmd::{
     Window,
 };
 use qemu_exec::QemuImg;
-use servers::{Http, LoopDevice, Sshd, nbd_tcp, nbd_unix};
+use servers::{Http, LoopDevice, nbd_tcp, nbd_unix};
 use tempfile::TempDir;
+use tests::sshd::Sshd;
 use tests::{content, qemu_img, scratch, sudo};
 
 const FORMS: [Option<SourceForm>; 3] = [None, Some(SourceForm::ImageOpts), Some(SourceForm::Json)];

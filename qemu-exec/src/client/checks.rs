@@ -37,7 +37,8 @@ impl Checks {
     ///
     /// It is an estimate, in both ways: zeros that the source stores are counted though a convert leaves them out, the
     /// file system may compress, and others may write to it. Not measured are compressed images, those with a backing file, and formats other than raw, qcow2 and LUKS; an
-    /// encrypted one is measured without its header.
+    /// encrypted one is measured without its header. Nor is anything where the files are
+    /// [elsewhere](Executor::is_elsewhere).
     pub const fn space(mut self, on: bool) -> Self {
         self.space = on;
         self
@@ -123,7 +124,7 @@ impl<E: Executor> QemuImg<E> {
             _ => return Ok(()),
         };
         let Location::File(path) = convert.target().location() else { return Ok(()) };
-        if convert.compresses() || convert.new_backing().is_some() {
+        if self.executor.is_elsewhere() || convert.compresses() || convert.new_backing().is_some() {
             return Ok(());
         }
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref());

@@ -5,14 +5,13 @@ use std::io;
 use qemu_cmd::{CacheMode, Convert, Location};
 
 use super::QemuImg;
-use crate::publish::refuse_existing;
 use crate::{Error, ErrorKind, Executor, Outcome, direct_io_works, safe_cache_mode};
 
 impl<E: Executor> QemuImg<E> {
     /// Converts an image.
     ///
     /// Where the command leaves the target's cache mode open, it is `none` if O_DIRECT works there and
-    /// `writeback` if not, so that the data is on disk when this returns. Warnings are in the outcome's standard
+    /// `writeback` if not or if nobody can tell from here, so that the data is on disk when this returns. Warnings are in the outcome's standard
     /// error.
     ///
     /// # Errors
@@ -48,7 +47,7 @@ impl<E: Executor> QemuImg<E> {
         // Refusals come first: the probe writes to the directory.
         self.check_version(&invocation)?;
         if convert.target().new_image().is_some() {
-            refuse_existing(convert.target().location(), self.publish).map_err(|error| error.about(&invocation))?;
+            self.refuse_existing(convert.target().location()).map_err(|error| error.about(&invocation))?;
         }
         let mode = self.target_cache(convert).map_err(|source| {
             let full = source.kind() == io::ErrorKind::StorageFull;
@@ -62,6 +61,7 @@ impl<E: Executor> QemuImg<E> {
 
     fn target_cache(&self, convert: &Convert) -> io::Result<CacheMode> {
         match &self.probe_directory {
+            _ if self.executor.is_elsewhere() => Ok(CacheMode::Writeback),
             None => safe_cache_mode(convert.target().location()),
             // A file in it: a directory that is not there must not be taken for a file of the one above.
             Some(directory) if direct_io_works(&directory.join("image"))? => Ok(CacheMode::None),

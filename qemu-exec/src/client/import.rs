@@ -176,4 +176,8 @@ impl<E: Executor> Executor for Handing<'_, E> {
     fn run<'a>(&self, request: crate::Request<'a>) -> Result<Outcome, Error> {
         self.executor.run(request.handing(Some(self.file)))
     }
+
+    fn is_elsewhere(&self) -> bool {
+        self.executor.is_elsewhere()
+    }
 }

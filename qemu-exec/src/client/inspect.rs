@@ -14,7 +14,7 @@ impl<E: Executor> QemuImg<E> {
     /// Whatever kind the failure is; [`ErrorKind::OutputNotUnderstood`](crate::ErrorKind::OutputNotUnderstood) if the
     /// output is not what `info` prints.
     pub fn info(&self, info: &Info) -> Result<ImageInfo, Error> {
-        let invocation = image_of(info).backing_chain(false).invocation()?;
+        let invocation = self.image_of(info).backing_chain(false).invocation()?;
         self.ask(&invocation, self.metadata, ImageInfo::from_json)
     }
 
@@ -24,7 +24,7 @@ impl<E: Executor> QemuImg<E> {
     /// # Errors
     /// As [`info`](Self::info).
     pub fn backing_chain(&self, info: &Info) -> Result<BackingChain, Error> {
-        let invocation = image_of(info).backing_chain(true).invocation()?;
+        let invocation = self.image_of(info).backing_chain(true).invocation()?;
         self.ask(&invocation, self.metadata, BackingChain::from_json)
     }
 
@@ -78,12 +78,12 @@ impl<E: Executor> QemuImg<E> {
             source => not_understood(&outcome, invocation, source),
         })
     }
-}
 
-fn image_of(info: &Info) -> Info {
-    let ploop = info.source().location().path().and_then(ploop_image);
-    match ploop {
-        Some(image) => info.clone().with_source(info.source().clone().at(image)),
-        None => info.clone(),
+    fn image_of(&self, info: &Info) -> Info {
+        let path = info.source().location().path().filter(|_| !self.executor.is_elsewhere());
+        match path.and_then(ploop_image) {
+            Some(image) => info.clone().with_source(info.source().clone().at(image)),
+            None => info.clone(),
+        }
     }
 }

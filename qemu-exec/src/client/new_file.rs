@@ -4,7 +4,7 @@ use qemu_cmd::{Invocation, Location};
 
 use super::QemuImg;
 use crate::publish::refuse_existing;
-use crate::{Error, Executor, Outcome, Staging};
+use crate::{Error, ErrorKind, Executor, Outcome, Staging};
 
 impl<E: Executor> QemuImg<E> {
     /// Runs a command that makes an image, which `spell` spells for any place; `check` looks at it before it has its
@@ -19,10 +19,10 @@ impl<E: Executor> QemuImg<E> {
         let invocation = spell(target)?;
         self.patiently(|| {
             let about = |error: Error| error.about(&invocation);
-            let place = if can_be_renamed {
+            let place = if can_be_renamed && !self.executor.is_elsewhere() {
                 Staging::place(target, self.publish).map_err(about)?
             } else {
-                refuse_existing(target, self.publish).map_err(about)?;
+                self.refuse_existing(target).map_err(about)?;
                 None
             };
             let (Some(path), Some(destination)) = (place, target.path()) else {
@@ -37,5 +37,17 @@ impl<E: Executor> QemuImg<E> {
             staging.publish().map_err(about)?;
             Ok(outcome)
         })
+    }
+
+    /// Refuses a new image in place of another one, or of what nobody can see from here, unless that may be replaced.
+    pub(super) fn refuse_existing(&self, target: &Location) -> Result<(), Error> {
+        if !self.executor.is_elsewhere() {
+            return refuse_existing(target, self.publish);
+        }
+        if self.publish.replaces() || !matches!(target, Location::File(_)) {
+            return Ok(());
+        }
+        let message = format!("`{target}` is elsewhere and may exist: allow it to be replaced");
+        Err(Error::new(ErrorKind::Refused).message(message))
     }
 }

@@ -75,16 +75,6 @@ pub struct Sshd {
     pub agent_socket: PathBuf,
     directory: TempDir,
     _processes: [Process; 2],
-    _run: Option<RunDirectory>,
-}
-
-/// The directory that an sshd of root insists on, if this made it.
-struct RunDirectory(&'static Path);
-
-impl Drop for RunDirectory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir(self.0);
-    }
 }
 
 fn ssh_tool(program: &str, args: &[&OsStr], agent: Option<&Path>) -> String {
@@ -127,8 +117,10 @@ impl Sshd {
         let agent = Process::start(agent.arg("-D").arg("-a").arg(&agent_socket), "openssh-client", ready);
         ssh_tool("ssh-add", &["-q".as_ref(), path("user").as_os_str()], Some(&agent_socket));
 
-        let is_root = rustix::process::geteuid().is_root();
-        let run = (is_root && std::fs::create_dir(RUN).is_ok()).then(|| RunDirectory(Path::new(RUN)));
+        // An sshd of root insists on this for each connection. It stays, since other servers may be there.
+        if rustix::process::geteuid().is_root() {
+            let _ = std::fs::create_dir(RUN);
+        }
         let (sshd, port) = on_some_port(|port| {
             let config = format!(
                 "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
@@ -144,7 +136,7 @@ impl Sshd {
         });
         let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
         let processes = [sshd, agent.expect("ssh-agent starts")];
-        Self { port, user: user.trim().to_owned(), agent_socket, directory, _processes: processes, _run: run }
+        Self { port, user: user.trim().to_owned(), agent_socket, directory, _processes: processes }
     }
 
     /// An executor that runs the qemu-img under test over there.

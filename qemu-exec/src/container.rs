@@ -26,6 +26,8 @@ use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, loc
 ///   what it has, and are refused unless [`Publish::replace`](crate::Publish::replace) is on.
 ///
 /// It cannot hand over an open file, as an [import](crate::QemuImg::import) does, nor standard input.
+///
+/// Its arguments are held by tests; no test has run it against a real podman or docker yet.
 #[derive(Debug)]
 pub struct ContainerExecutor {
     runtime: Program,

@@ -27,6 +27,8 @@ use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, chi
 ///   [`Failed`](ErrorKind::Failed), without a word.
 /// * **New images** have their name when they are complete if the service runs as the caller; otherwise they are written
 ///   under it, as with [`SudoExecutor`](crate::SudoExecutor).
+///
+/// Its arguments are held by tests; no test has run it against a real systemd yet.
 #[derive(Debug)]
 pub struct SystemdRunExecutor {
     user_manager: bool,

@@ -96,6 +96,9 @@ impl<E: Executor> QemuImg<E> {
     pub fn import(&self, image: &Inspected, import: impl Into<Import>) -> Result<Outcome, Error> {
         let import = import.into();
         let refused = |why: &str| Error::new(ErrorKind::Refused).message(why);
+        if self.executor.is_elsewhere() {
+            return Err(refused("an open file cannot be handed over to another place: import here"));
+        }
         let Some(new) = import.convert.target().new_image() else {
             return Err(refused("an import makes a new image: give a new target"));
         };

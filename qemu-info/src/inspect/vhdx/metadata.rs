@@ -31,8 +31,10 @@ pub(super) struct Metadata {
 
 pub(super) fn read(bytes: &mut impl Bytes, report: &mut Report<'_>, region: Part) -> Result<Metadata, Stop> {
     let items = items(bytes, report, region.0)?;
-    // They are not asked for in the order in which they lie.
-    items.iter().flatten().for_each(|at| bytes.keep(*at, 8));
+    // They are read in qemu's order, and may pass by in any.
+    for at in [PARAMETERS, SIZE, SECTOR].into_iter().filter_map(|index| items.get(index).copied().flatten()) {
+        bytes.keep(at, 8);
+    }
     let mut item = |index: usize| -> Result<(u64, [u8; 8]), Stop> {
         let at = items.get(index).copied().flatten().unwrap_or_default();
         // What lies behind the end of the file reads as zero, as it does for qemu.

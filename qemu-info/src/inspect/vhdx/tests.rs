@@ -73,6 +73,26 @@ fn the_usual_one_is_accepted() {
 }
 
 #[test]
+fn in_a_stream_the_table_may_come_before_what_says_how_much_of_it_counts() {
+    // Behind what is kept of a stream anyway: the table at 5 MiB, the metadata at 6, the first block at 7.
+    let parts = usual(&[]);
+    let far = with(&header(2, &[]), &regions(&[(34, &[0x50]), (66, &[0x60])]), &[]);
+    let mut far = image(8 << 20, &[(0, &far), (6 << 20, &parts[METADATA..])]);
+    for (entry, codes) in [(0x70_0006, &[][..]), (0x60_0006, &[Code::Malformed]), (0x80_0006, &[Code::Truncated])] {
+        far = patched(&far, &[(5 << 20, &u32::to_le_bytes(entry))]);
+        let file = inspect(Cursor::new(&far), &Policy::untrusted()).unwrap();
+        assert_eq!(file.findings().iter().map(|finding| finding.code).collect::<Vec<_>>(), codes);
+        for piece in [1000, 1 << 20, far.len()] {
+            let mut inspector = Inspector::new(Policy::untrusted());
+            for piece in far.chunks(piece) {
+                inspector.push(piece);
+            }
+            assert_eq!(inspector.finish(), file, "{piece}");
+        }
+    }
+}
+
+#[test]
 fn the_newer_valid_header_is_in_force() {
     let dirty: [(usize, &[u8]); 1] = [(48, &[1])];
     for (sequence, open) in [(0, false), (2, true)] {
@@ -143,24 +163,4 @@ fn blocks_must_lie_in_the_file_and_nowhere_else() {
     assert_eq!(refused(&present(2)), [(Code::Malformed, TABLE as u64)]);
     assert_eq!(refused(&present(4)), [(Code::Truncated, TABLE as u64)]);
     assert_eq!(refused(&[present(4), vec![0; 1 << 20]].concat()), []);
-}
-
-#[test]
-fn in_a_stream_the_table_may_come_before_what_says_how_much_of_it_counts() {
-    // Behind what is kept of a stream anyway: the table at 5 MiB, the metadata at 6, the first block at 7.
-    let parts = usual(&[]);
-    let far = with(&header(2, &[]), &regions(&[(34, &[0x50]), (66, &[0x60])]), &[]);
-    let mut far = image(8 << 20, &[(0, &far), (6 << 20, &parts[METADATA..])]);
-    for (entry, codes) in [(0x70_0006, &[][..]), (0x60_0006, &[Code::Malformed]), (0x80_0006, &[Code::Truncated])] {
-        far = patched(&far, &[(5 << 20, &u32::to_le_bytes(entry))]);
-        let file = inspect(Cursor::new(&far), &Policy::untrusted()).unwrap();
-        assert_eq!(file.findings().iter().map(|finding| finding.code).collect::<Vec<_>>(), codes);
-        for piece in [1000, 1 << 20, far.len()] {
-            let mut inspector = Inspector::new(Policy::untrusted());
-            for piece in far.chunks(piece) {
-                inspector.push(piece);
-            }
-            assert_eq!(inspector.finish(), file, "{piece}");
-        }
-    }
 }

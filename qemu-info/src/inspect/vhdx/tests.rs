@@ -73,26 +73,6 @@ fn the_usual_one_is_accepted() {
 }
 
 #[test]
-fn in_a_stream_the_table_may_come_before_what_says_how_much_of_it_counts() {
-    // Behind what is kept of a stream anyway: the table at 5 MiB, the metadata at 6, the first block at 7.
-    let parts = usual(&[]);
-    let far = with(&header(2, &[]), &regions(&[(34, &[0x50]), (66, &[0x60])]), &[]);
-    let mut far = image(8 << 20, &[(0, &far), (6 << 20, &parts[METADATA..])]);
-    for (entry, codes) in [(0x70_0006, &[][..]), (0x60_0006, &[Code::Malformed]), (0x80_0006, &[Code::Truncated])] {
-        far = patched(&far, &[(5 << 20, &u32::to_le_bytes(entry))]);
-        let file = inspect(Cursor::new(&far), &Policy::untrusted()).unwrap();
-        assert_eq!(file.findings().iter().map(|finding| finding.code).collect::<Vec<_>>(), codes);
-        for piece in [1000, 1 << 20, far.len()] {
-            let mut inspector = Inspector::new(Policy::untrusted());
-            for piece in far.chunks(piece) {
-                inspector.push(piece);
-            }
-            assert_eq!(inspector.finish(), file, "{piece}");
-        }
-    }
-}
-
-#[test]
 fn the_newer_valid_header_is_in_force() {
     let dirty: [(usize, &[u8]); 1] = [(48, &[1])];
     for (sequence, open) in [(0, false), (2, true)] {
@@ -115,8 +95,9 @@ fn the_newer_valid_header_is_in_force() {
 #[test]
 fn regions_are_checked() {
     let at = REGIONS as u64;
-    let cases: [(usize, &[u8], Code, u64); 7] = [
+    let cases: [(usize, &[u8], Code, u64); 8] = [
         (8, &[1], Code::Malformed, at),
+        (8, &[65], Code::TableTooLarge, at + 8),
         (9, &[8], Code::Malformed, at + 8),
         (16, &[0], Code::UnknownFeatures, at + 16),
         (34, &[0x10], Code::Malformed, at + 32),
@@ -157,10 +138,43 @@ fn metadata_is_checked() {
     }
 }
 
+/// With a log of several mebibytes, nothing is in the part of a stream that is kept anyway.
+#[test]
+fn a_stream_with_a_long_log_is_seen_whole() {
+    let near = with(&header(2, &[]), &regions(&[(34, &[0x50]), (66, &[0x60])]), &[]);
+    let image = [&near[..2 << 20], &[0; 3 << 20], &near[2 << 20..]].concat();
+    assert_eq!(refused(&image), []);
+    for size in [1 << 16, usize::MAX] {
+        let mut inspector = Inspector::new(Policy::untrusted());
+        for piece in image.chunks(size) {
+            assert_eq!(inspector.push(piece), None);
+        }
+        assert_eq!((inspector.finish().findings(), facts(&image).virtual_size()), (&[][..], Some(4 << 20)));
+    }
+}
+
 #[test]
 fn blocks_must_lie_in_the_file_and_nowhere_else() {
     let present = |mib: u8| usual(&[(TABLE, &[6, 0, mib << 4])]);
     assert_eq!(refused(&present(2)), [(Code::Malformed, TABLE as u64)]);
     assert_eq!(refused(&present(4)), [(Code::Truncated, TABLE as u64)]);
     assert_eq!(refused(&[present(4), vec![0; 1 << 20]].concat()), []);
+}
+
+#[test]
+fn in_a_stream_the_table_may_come_before_what_says_how_much_of_it_counts() {
+    // Behind what is kept of a stream anyway: the table at 5 MiB, the metadata at 6, the first block at 7.
+    let parts = usual(&[]);
+    let far = with(&header(2, &[]), &regions(&[(34, &[0x50]), (66, &[0x60])]), &[]);
+    let mut far = image(8 << 20, &[(0, &far), (6 << 20, &parts[METADATA..])]);
+    for (entry, codes) in [(0x70_0006, &[][..]), (0x60_0006, &[Code::Malformed]), (0x80_0006, &[Code::Truncated])] {
+        far = patched(&far, &[(5 << 20, &u32::to_le_bytes(entry))]);
+        let file = inspect(Cursor::new(&far), &Policy::untrusted()).unwrap();
+        assert_eq!(file.findings().iter().map(|finding| finding.code).collect::<Vec<_>>(), codes);
+        for piece in [1000, 1 << 20, far.len()] {
+            let mut inspector = Inspector::new(Policy::untrusted());
+            far.chunks(piece).for_each(|piece| _ = inspector.push(piece));
+            assert_eq!(inspector.finish(), file, "{piece}");
+        }
+    }
 }

@@ -86,7 +86,7 @@ pub(crate) fn command(args: Vec<OsString>) -> Result<(), Error> {
     let options = parse(args)?;
     install::ensure(&["c++"])?;
     let host = host()?;
-    // Not below the `target` of the workspace: that of a build with other flags.
+    // A directory of its own: with these flags, everything is built anew.
     let work = target_directory()?.join("fuzz");
     run::run(&mut build(&host, &work))?;
     let program = work.join(&host).join("release/fuzz");

@@ -117,8 +117,8 @@ pub(crate) fn dmg(input: &[u8]) {
     let mut image = Image::new(input);
     let at = image.size().max(512) - 512;
     image.put(at, b"koly");
-    image.put(at + 508, &[]);
-    // Nearer to the start, another one may stand before it.
+    // All of the trailer is there.
+    image.put(at + 512, &[]);
     holds(&image, &[ImageFormat::Dmg]);
 }
 

@@ -126,6 +126,7 @@ fn vhdx() {
         "-o block_size=1M",
         "-o block_size=32M",
         "-o log_size=4M",
+        "-o log_size=8M",
         "-o block_state_zero=off",
     ];
     accepted(ImageFormat::Vhdx, &options);

@@ -62,8 +62,11 @@ pub struct Invocation {
 
 impl Invocation {
     pub(crate) fn new(subcommand: &str) -> Self {
+        // Enough for a convert with two keys and all that can be said of one.
+        let mut args = Vec::with_capacity(48);
+        args.push(subcommand.into());
         Self {
-            args: vec![subcommand.into()],
+            args,
             secrets: Vec::new(),
             objects: Vec::new(),
             reads: Vec::new(),
@@ -106,21 +109,20 @@ impl Invocation {
     /// Appends `--object`, with a slot for a secret or the name of its file.
     fn object(&mut self, object: Object) {
         self.args.push("--object".into());
-        let id = object.id.clone();
-        let list = KeyVal::new().with("id", id.as_str());
+        let list = || KeyVal::new().with("id", object.id.as_str());
         let (qom_type, list) = match &object.kind {
             Kind::Secret(Key::Secret(secret)) => {
-                self.args.push(Arg::Secret(id.clone()));
-                self.secrets.push((id, secret.clone()));
+                self.args.push(Arg::Secret(object.id.clone()));
+                self.secrets.push((object.id.clone(), secret.clone()));
                 self.objects.push(object);
                 return;
             }
             Kind::Secret(Key::File { path, base64 }) => {
-                let list = list.with("file", path);
+                let list = list().with("file", path);
                 ("secret", if *base64 { list.with("format", "base64") } else { list })
             }
             Kind::Other { qom_type, properties } => {
-                (qom_type.as_str(), properties.iter().fold(list, |list, (name, value)| list.with(name, value)))
+                (qom_type.as_str(), properties.iter().fold(list(), |list, (name, value)| list.with(name, value)))
             }
         };
         let mut text = OsString::from(qom_type);

@@ -213,7 +213,10 @@ fn explanations() {
     );
     let secret = printed(&["explain", "/usr/bin/qemu-img", "info", "--object", "secret,id=k,data=hunter2", "a", "b"]);
     assert!(!secret.contains("hunter2") && secret.contains("file=<k>"), "{secret}");
-    assert!(secret.ends_with("\nqimg refuses it: argument 4 of `info`: `info` needs one image, and 2 were given\n"), "{secret}");
+    assert!(
+        secret.ends_with("\nqimg refuses it: argument 4 of `info`: `info` needs one image, and 2 were given\n"),
+        "{secret}"
+    );
 
     let object: Value = serde_json::from_str(&printed(&["explain", "--output=json", "--", "info", "a"])).unwrap();
     let wanted = json!([

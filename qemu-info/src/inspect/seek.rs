@@ -25,8 +25,10 @@ struct Part {
 }
 
 impl Part {
-    fn read(mut self, reader: &mut (impl Read + Seek), offset: u64, length: usize) -> Result<Self, Stop> {
-        self.bytes.resize(length, 0);
+    /// Reads `length` bytes at `offset`, of which there are `left` at most: to ask for more only to be told so takes
+    /// one call more.
+    fn read(mut self, reader: &mut (impl Read + Seek), offset: u64, length: usize, left: u64) -> Result<Self, Stop> {
+        self.bytes.resize(usize::try_from(left).map_or(length, |left| left.min(length)), 0);
         (self.offset, self.asked) = (offset, length);
         reader.seek(SeekFrom::Start(offset)).map_err(Stop::Io)?;
         // `read_to_end` would ask for a little at first, and read four times for what is here in one.
@@ -65,18 +67,19 @@ impl<R: Read + Seek> Bytes for Seekable<R> {
             return Err(Stop::Lost);
         }
         if self.window.is_none() {
-            self.window = Some(Part::default().read(&mut self.reader, 0, WINDOW)?);
+            self.window = Some(Part::default().read(&mut self.reader, 0, WINDOW, u64::MAX)?);
         }
         if self.window.as_ref().is_none_or(|window| window.cut(offset, length).is_none())
             && self.piece.cut(offset, length).is_none()
         {
             // Far beyond its end, no file can be read: a file system refuses an offset that no file of it can have.
-            if offset >= self.size()? {
+            let left = self.size()?.saturating_sub(offset);
+            if left == 0 {
                 return Ok(&[]);
             }
             let length = length.max(limits::LEAST);
             self.budget = self.budget.checked_sub(length).ok_or(Stop::Lost)?;
-            self.piece = std::mem::take(&mut self.piece).read(&mut self.reader, offset, length)?;
+            self.piece = std::mem::take(&mut self.piece).read(&mut self.reader, offset, length, left)?;
         }
         let window = self.window.as_ref().and_then(|window| window.cut(offset, length));
         Ok(window.or_else(|| self.piece.cut(offset, length)).unwrap_or_default())

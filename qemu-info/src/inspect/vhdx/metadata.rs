@@ -4,6 +4,10 @@ use super::regions::format_guid;
 use super::{Bytes, Code, Part, Report, Stop, limits};
 use crate::inspect::bytes::Integers as _;
 
+/// What stands in front of the entries of the table.
+const HEADER: usize = 32;
+const ENTRY: usize = 32;
+/// The room for the table.
 const TABLE: usize = 64 << 10;
 const ENTRIES: u16 = 2047;
 const REQUIRED: u32 = 4;
@@ -77,14 +81,17 @@ pub(super) fn read(bytes: &mut impl Bytes, report: &mut Report<'_>, region: Part
 
 /// Where each known item is.
 fn items(bytes: &mut impl Bytes, report: &mut Report<'_>, start: u64) -> Result<[Option<u64>; 6], Stop> {
-    let table = bytes.at(start, TABLE)?;
-    let count = table.le16(10);
-    if !table.starts_with(b"metadata") || count > ENTRIES {
+    bytes.keep(start, TABLE);
+    let header = bytes.at(start, HEADER)?;
+    let count = header.le16(10);
+    if !header.starts_with(b"metadata") || count > ENTRIES {
         return Err(report.broken(Code::Malformed, start, "its metadata table is not valid"));
     }
+    // Mostly five of 2,047, whose room alone takes as long to read as everything else.
+    let table = bytes.at(start, HEADER + usize::from(count) * ENTRY)?;
     let mut items = [None; 6];
     for index in 0..usize::from(count) {
-        let at = 32 + index * 32;
+        let at = HEADER + index * ENTRY;
         let offset = start + at as u64;
         let id = u128::from_be_bytes(format_guid(table.take(at)));
         match ITEMS.iter().zip(&mut items).find(|(known, _)| **known == id) {

@@ -37,6 +37,7 @@ mod error;
 mod executor;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod front;
 mod leftovers;
 mod limits;
 mod local;

@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::environment::Environment;
-use crate::plan::LimitedBy;
+use crate::front::Front;
 use crate::program::Program;
 use crate::start::Start;
-use crate::{Error, Executor, Launch, Outcome, Plan, Request, child, local};
+use crate::{Error, Executor, Launch, Outcome, Plan, Request, local};
 
 /// Runs qemu-img through `sudo -n`, which never asks for a password: as root, or as [`user`](Self::user).
 ///
@@ -25,11 +24,7 @@ use crate::{Error, Executor, Launch, Outcome, Plan, Request, child, local};
 pub struct SudoExecutor {
     user: Option<String>,
     sudo: Program,
-    env: Program,
-    timeout: Program,
-    prlimit: Program,
-    qemu_img: Program,
-    environment: Environment,
+    front: Front,
 }
 
 impl Default for SudoExecutor {
@@ -48,15 +43,7 @@ impl SudoExecutor {
     /// Runs another qemu-img: a path, or a name to be looked up.
     #[must_use]
     pub fn with_program(qemu_img: impl Into<PathBuf>) -> Self {
-        Self {
-            user: None,
-            sudo: Program::new("sudo"),
-            env: Program::new("env"),
-            timeout: Program::new("timeout"),
-            prlimit: Program::new("prlimit"),
-            qemu_img: Program::new(qemu_img),
-            environment: Environment::default(),
-        }
+        Self { user: None, sudo: Program::new("sudo"), front: Front::new(qemu_img) }
     }
 
     /// Runs as this user, a name or `#UID`. Default: root.
@@ -76,7 +63,7 @@ impl SudoExecutor {
     /// user can read.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.environment.set(name.into(), value.into());
+        self.front.environment().set(name.into(), value.into());
         self
     }
 
@@ -90,44 +77,30 @@ impl SudoExecutor {
 
     fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {
         self.sudo.resolve()?;
-        self.qemu_img.resolve()?;
-        self.env.resolve()?;
-        if request.timeout.is_some() {
-            self.timeout.resolve()?;
-        }
-        if !request.effective_limits().is_none() {
-            self.prlimit.resolve()?;
-        }
-        Ok(())
+        self.front.resolve(request)
     }
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
-        let mut launch = Launch::new(self.qemu_img.path(), args)
-            .limited(request.effective_limits(), LimitedBy::Prlimit(self.prlimit.path()))
-            .with_env(&self.environment);
-        if let Some(timeout) = request.timeout {
-            launch = launch.timed(timeout, child::GRACE, self.timeout.path());
-        }
         let mut options: Vec<OsString> = vec!["-n".into()];
         if let Some(user) = &self.user {
             options.extend(["-u".into(), user.into()]);
         }
         options.push("--".into());
-        launch.with_env_as_args(self.env.path()).wrap(self.sudo.path(), options)
+        self.front.launch(request, args).wrap(self.sudo.path(), options)
     }
 }
 
 impl Executor for SudoExecutor {
     /// A program that is not installed is shown by its bare name.
     fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
-        self.environment.check(request.invocation)?;
+        self.front.check(request.invocation)?;
         let _ = self.resolve(request);
         let request = &self.as_other(request);
         Ok(local::plan(request, Start::Portable, |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
-        self.environment.check(request.invocation)?;
+        self.front.check(request.invocation)?;
         let request = self.as_other(&request);
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
         local::run_timed(&request, Start::Portable, |args| self.launch(&request, args))

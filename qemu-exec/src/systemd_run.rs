@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use qemu_cmd::ByteSize;
 
-use crate::environment::Environment;
-use crate::plan::LimitedBy;
+use crate::front::Front;
 use crate::program::Program;
 use crate::start::Start;
 use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child, local, tether};
@@ -34,11 +33,7 @@ pub struct SystemdRunExecutor {
     user_manager: bool,
     properties: Vec<OsString>,
     systemd_run: Program,
-    env: Program,
-    timeout: Program,
-    prlimit: Program,
-    qemu_img: Program,
-    environment: Environment,
+    front: Front,
 }
 
 impl Default for SystemdRunExecutor {
@@ -61,11 +56,7 @@ impl SystemdRunExecutor {
             user_manager: false,
             properties: Vec::new(),
             systemd_run: Program::new("systemd-run"),
-            env: Program::new("env"),
-            timeout: Program::new("timeout"),
-            prlimit: Program::new("prlimit"),
-            qemu_img: Program::new(qemu_img),
-            environment: Environment::default(),
+            front: Front::new(qemu_img),
         }
     }
 
@@ -107,7 +98,7 @@ impl SystemdRunExecutor {
     /// Not for secrets: it stands in the arguments, which every user can read.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.environment.set(name.into(), value.into());
+        self.front.environment().set(name.into(), value.into());
         self
     }
 
@@ -120,21 +111,10 @@ impl SystemdRunExecutor {
 
     fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {
         self.systemd_run.resolve()?;
-        self.qemu_img.resolve()?;
-        self.env.resolve()?;
-        if request.timeout.is_some() {
-            self.timeout.resolve()?;
-        }
-        if !request.effective_limits().is_none() {
-            self.prlimit.resolve()?;
-        }
-        Ok(())
+        self.front.resolve(request)
     }
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
-        let mut service = Launch::new(self.qemu_img.path(), args)
-            .limited(request.effective_limits(), LimitedBy::Prlimit(self.prlimit.path()))
-            .with_env(&self.environment);
         let mut options: Vec<OsString> =
             ["--pipe", "--wait", "--collect", "--quiet", "--same-dir"].map(Into::into).into();
         if self.user_manager {
@@ -142,13 +122,12 @@ impl SystemdRunExecutor {
         }
         options.extend(self.properties.iter().flat_map(|property| ["-p".into(), property.clone()]));
         if let Some(timeout) = request.timeout {
-            service = service.timed(timeout, child::GRACE, self.timeout.path());
             // After timeout(1) has sent KILL, and before we stop waiting, with the second that is rounded up.
             let most = timeout.saturating_add(child::GRACE).as_secs().saturating_add(1);
             options.extend(["-p".into(), format!("RuntimeMaxSec={most}").into()]);
         }
         options.push("--".into());
-        let service = service.with_env_as_args(self.env.path());
+        let service = self.front.launch(request, args);
         options.push(service.program.into_os_string());
         options.extend(service.args.iter().map(unexpanded));
         tether::reaching(self.systemd_run.path(), options, &["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"])
@@ -158,14 +137,14 @@ impl SystemdRunExecutor {
 impl Executor for SystemdRunExecutor {
     /// A program that is not installed is shown by its bare name.
     fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
-        self.environment.check(request.invocation)?;
+        self.front.check(request.invocation)?;
         let _ = self.resolve(request);
         let request = &self.as_service(request);
         Ok(local::plan(request, Start::Portable, |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
-        self.environment.check(request.invocation)?;
+        self.front.check(request.invocation)?;
         let request = self.as_service(&request);
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
         let outcome = local::run_timed(&request, Start::Portable, |args| self.launch(&request, args))?;

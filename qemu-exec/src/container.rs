@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use qemu_cmd::ByteSize;
 
-use crate::environment::Environment;
+use crate::environment::{Environment, env_builder};
 use crate::program::Program;
-use crate::start::Start;
-use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, local, tether};
+use crate::tether::{self, Reach};
+use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 
 /// Runs qemu-img in a container that is made for the command and removed after it, by `podman` or `docker`.
 ///
@@ -122,14 +122,18 @@ impl ContainerExecutor {
         self
     }
 
-    /// Gives qemu-img another environment variable; of several values of one name the last holds. A name that is empty
-    /// or has a `=` in it is [refused](ErrorKind::Refused) when a command is run.
-    ///
-    /// Not for secrets: it stands in the arguments, which every user can read.
-    #[must_use]
-    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.environment.set(name.into(), value.into());
-        self
+    env_builder!(
+        |executor| executor.environment,
+        "Not for secrets: it stands in the arguments, which every user can read."
+    );
+}
+
+impl Reach for ContainerExecutor {
+    /// The runtime's own failure, and that of `timeout` and `env`.
+    const FAILED: i32 = 125;
+
+    fn program(&self) -> &Program {
+        &self.runtime
     }
 
     fn check(&self, request: &Request<'_>) -> Result<(), Error> {
@@ -157,33 +161,21 @@ impl ContainerExecutor {
         args.extend(there.args);
         tether::reaching(self.runtime.path(), args, &INHERITED)
     }
+
+    fn failure(&self, said: &str) -> (ErrorKind, String) {
+        let why = said.lines().find(|line| !line.is_empty()).unwrap_or("it said nothing");
+        (ErrorKind::CouldNotStart, format!("the container could not be started: {why}"))
+    }
 }
 
 impl Executor for ContainerExecutor {
     /// If the runtime is not installed it is shown by its bare name.
     fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
-        self.check(request)?;
-        let _ = self.runtime.resolve();
-        let request = &request.clone().staging(None);
-        Ok(local::plan(request, Start::Tethered, |args| self.launch(request, args)))
+        tether::plan(self, request)
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
-        self.check(&request)?;
-        self.runtime.resolve().map_err(|error| error.about(request.invocation))?;
-        let request = request.staging(None);
-        let outcome = tether::run(&request, |args| self.launch(&request, args))?;
-        // The runtime's own failure, and that of `timeout` and `env`.
-        if outcome.end == End::Exited(125) {
-            let said = request.invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
-            let why = said.lines().find(|line| !line.is_empty()).unwrap_or("it said nothing");
-            return Err(Error::new(ErrorKind::CouldNotStart)
-                .message(format!("the container could not be started: {why}"))
-                .about(request.invocation)
-                .ended(Some(125), None)
-                .said(&said));
-        }
-        Ok(outcome)
+        tether::run(self, request)
     }
 
     fn is_elsewhere(&self) -> bool {

@@ -57,3 +57,24 @@ impl From<Vec<(OsString, OsString)>> for Environment {
         environment
     }
 }
+
+/// The builder that adds a variable, which every executor has; with what else there is to say of it there.
+macro_rules! env_builder {
+    (|$executor:ident| $environment:expr, $($note:literal),+ $(,)?) => {
+        /// Gives qemu-img another environment variable, such as `SSH_AUTH_SOCK` or `CEPH_ARGS`; of several values of one
+        /// name the last holds. A name that is empty or has a `=` in it is [refused](crate::ErrorKind::Refused) when a
+        /// command is run.
+        ///
+        /// It can replace what is set here, but errors are told apart by messages in English. The programs in front of
+        /// qemu-img, such as prlimit, are given it too.
+        $(#[doc = $note])+
+        #[must_use]
+        pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+            let $executor = &mut self;
+            $environment.set(name.into(), value.into());
+            self
+        }
+    };
+}
+
+pub(crate) use env_builder;

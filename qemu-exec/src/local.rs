@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::environment::Environment;
+use crate::environment::{Environment, env_builder};
 use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::secrets::{self, Scheme};
@@ -82,17 +82,7 @@ impl LocalExecutor {
         self
     }
 
-    /// Gives qemu-img another environment variable, such as `SSH_AUTH_SOCK` or `CEPH_ARGS`; of several values of one
-    /// name the last holds. A name that is empty or has a `=` in it is [refused](crate::ErrorKind::Refused) when a
-    /// command is run.
-    ///
-    /// It can replace what is set here, but errors are told apart by messages in English. The programs in front of
-    /// qemu-img, such as prlimit, are given it too. Not for secrets: a dry run shows it.
-    #[must_use]
-    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.environment.set(name.into(), value.into());
-        self
-    }
+    env_builder!(|executor| executor.environment, "Not for secrets: a dry run shows it.");
 
     /// Looks up what is needed.
     fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {

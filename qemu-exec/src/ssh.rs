@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use crate::environment::Environment;
+use crate::environment::{Environment, env_builder};
 use crate::program::Program;
-use crate::start::Start;
-use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, local, tether};
+use crate::tether::{self, Reach};
+use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 
 /// Runs qemu-img on another host, by `ssh` and the keys, agent and configuration of the caller. It never asks for a
 /// password, nor whether a new host is to be trusted, and forwards nothing.
@@ -86,14 +86,18 @@ impl SshExecutor {
         self
     }
 
-    /// Gives qemu-img over there another environment variable, such as `CEPH_ARGS`; of several values of one name the
-    /// last holds. A name that is empty or has a `=` in it is [refused](ErrorKind::Refused) when a command is run.
-    ///
-    /// Not for secrets: it stands in the arguments of ssh, which every user can read.
-    #[must_use]
-    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.environment.set(name.into(), value.into());
-        self
+    env_builder!(
+        |executor| executor.environment,
+        "Not for secrets: it stands in the arguments of ssh, which every user can read."
+    );
+}
+
+impl Reach for SshExecutor {
+    /// Nothing over there exits with that.
+    const FAILED: i32 = 255;
+
+    fn program(&self) -> &Program {
+        &self.ssh
     }
 
     fn check(&self, request: &Request<'_>) -> Result<(), Error> {
@@ -113,33 +117,22 @@ impl SshExecutor {
         args.extend(["--".into(), self.host.clone(), command_line(&there)]);
         tether::reaching(self.ssh.path(), args, &INHERITED)
     }
+
+    fn failure(&self, said: &str) -> (ErrorKind, String) {
+        let why = said.lines().last().unwrap_or("it said nothing");
+        let message = format!("`{}` could not be reached, or was lost: {why}", self.host.display());
+        (ErrorKind::Unreachable, message)
+    }
 }
 
 impl Executor for SshExecutor {
     /// If ssh is not installed it is shown by its bare name.
     fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
-        self.check(request)?;
-        let _ = self.ssh.resolve();
-        let request = &request.clone().staging(None);
-        Ok(local::plan(request, Start::Tethered, |args| self.launch(request, args)))
+        tether::plan(self, request)
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
-        self.check(&request)?;
-        self.ssh.resolve().map_err(|error| error.about(request.invocation))?;
-        let request = request.staging(None);
-        let outcome = tether::run(&request, |args| self.launch(&request, args))?;
-        // Nothing over there exits with that.
-        if outcome.end == End::Exited(255) {
-            let said = request.invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
-            let why = said.lines().last().unwrap_or("it said nothing");
-            return Err(Error::new(ErrorKind::Unreachable)
-                .message(format!("`{}` could not be reached, or was lost: {why}", self.host.display()))
-                .about(request.invocation)
-                .ended(Some(255), None)
-                .said(&said));
-        }
-        Ok(outcome)
+        tether::run(self, request)
     }
 
     fn is_elsewhere(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::environment::env_builder;
 use crate::front::Front;
 use crate::program::Program;
 use crate::start::Start;
@@ -54,18 +55,10 @@ impl SudoExecutor {
         self
     }
 
-    /// Gives qemu-img another environment variable, such as `SSH_AUTH_SOCK` or `CEPH_ARGS`; of several values of one
-    /// name the last holds. A name that is empty or has a `=` in it is [refused](crate::ErrorKind::Refused) when a
-    /// command is run.
-    ///
-    /// It can replace what is set here, but errors are told apart by messages in English. The programs in front of
-    /// qemu-img, such as prlimit, are given it too. Not for secrets: it stands in the arguments of sudo, which every
-    /// user can read.
-    #[must_use]
-    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.front.environment().set(name.into(), value.into());
-        self
-    }
+    env_builder!(
+        |executor| executor.front.environment(),
+        "Not for secrets: it stands in the arguments of sudo, which every user can read."
+    );
 
     /// The request without its staging, unless sudo changes nothing: an unfinished file would have another owner than
     /// what sudo makes, or lie where the caller may not write.

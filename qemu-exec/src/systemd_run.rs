@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use qemu_cmd::ByteSize;
 
+use crate::environment::env_builder;
 use crate::front::Front;
 use crate::program::Program;
 use crate::start::Start;
@@ -92,15 +93,10 @@ impl SystemdRunExecutor {
         self
     }
 
-    /// Gives qemu-img another environment variable; of several values of one name the last holds. A name that is empty
-    /// or has a `=` in it is [refused](ErrorKind::Refused) when a command is run.
-    ///
-    /// Not for secrets: it stands in the arguments, which every user can read.
-    #[must_use]
-    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.front.environment().set(name.into(), value.into());
-        self
-    }
+    env_builder!(
+        |executor| executor.front.environment(),
+        "Not for secrets: it stands in the arguments, which every user can read."
+    );
 
     /// The request without its staging, if the files would be those of another user.
     fn as_service<'a>(&self, request: &Request<'a>) -> Request<'a> {

@@ -5,8 +5,49 @@ use std::path::Path;
 
 use crate::environment::Environment;
 use crate::plan::LimitedBy;
+use crate::program::Program;
 use crate::start::Start;
-use crate::{End, Error, ErrorKind, Launch, Outcome, Request, child, local};
+use crate::{End, Error, ErrorKind, Launch, Outcome, Plan, Request, child, local};
+
+/// What reaches elsewhere by a program of its own.
+pub(crate) trait Reach {
+    /// The exit status with which that program tells of its own failure.
+    const FAILED: i32;
+
+    /// That program.
+    fn program(&self) -> &Program;
+
+    /// Refuses what cannot be asked of it.
+    fn check(&self, request: &Request<'_>) -> Result<(), Error>;
+
+    /// What is started, with [`launch`] in it.
+    fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch;
+
+    /// What failed, by what was said.
+    fn failure(&self, said: &str) -> (ErrorKind, String);
+}
+
+/// The plan of a request. If the program is not installed it is shown by its bare name.
+pub(crate) fn plan<R: Reach>(reach: &R, request: &Request<'_>) -> Result<Plan, Error> {
+    reach.check(request)?;
+    let _ = reach.program().resolve();
+    let request = &request.clone().staging(None);
+    Ok(local::plan(request, Start::Tethered, |args| reach.launch(request, args)))
+}
+
+/// Runs a request.
+pub(crate) fn run<R: Reach>(reach: &R, request: Request<'_>) -> Result<Outcome, Error> {
+    reach.check(&request)?;
+    reach.program().resolve().map_err(|error| error.about(request.invocation))?;
+    let request = request.staging(None);
+    let outcome = run_there(&request, |args| reach.launch(&request, args))?;
+    if outcome.end != End::Exited(R::FAILED) {
+        return Ok(outcome);
+    }
+    let said = request.invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
+    let (kind, message) = reach.failure(&said);
+    Err(Error::new(kind).message(message).about(request.invocation).ended(Some(R::FAILED), None).said(&said))
+}
 
 /// A script that runs its arguments as a command, which gets TERM when standard input ends. With a key, the first line
 /// of that is the command's standard input: a shell's own `read` takes no byte more than the line, and its own `echo` shows
@@ -37,7 +78,7 @@ pub(crate) fn launch(request: &Request<'_>, qemu_img: &Path, args: Vec<OsString>
 }
 
 /// Runs what [`launch`] was wrapped into.
-pub(crate) fn run(request: &Request<'_>, launch: impl FnOnce(Vec<OsString>) -> Launch) -> Result<Outcome, Error> {
+fn run_there(request: &Request<'_>, launch: impl FnOnce(Vec<OsString>) -> Launch) -> Result<Outcome, Error> {
     let mut outcome = local::run_timed(request, Start::Tethered, launch)?;
     match outcome.end {
         // 255 is no signal, but what ssh says of itself.

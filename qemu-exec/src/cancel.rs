@@ -3,8 +3,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
+use rustix::event::PollFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::waiting::poll_until;
 
 /// Stops the commands that it was given to, from any thread, and for good.
 ///
@@ -39,6 +43,11 @@ impl CancelToken {
     #[must_use]
     pub fn write_end(&self) -> BorrowedFd<'_> {
         self.0.write.as_fd()
+    }
+
+    pub(crate) fn is_cancelled(&self) -> io::Result<bool> {
+        let watched = [Some((self.read_end(), PollFlags::IN))];
+        poll_until(&watched, Some(Instant::now())).map(|[cancelled]| cancelled)
     }
 
     /// Readable once the token is cancelled: the byte is never taken out.

@@ -4,13 +4,14 @@ use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::reports::Reports;
-use crate::start::{Started, could_not};
+use crate::start::could_not;
 use crate::wait::{Exit, try_wait};
-use crate::{End, Error, Outcome, Output, Request};
+use crate::waiting::{Waiting, Watched, poll_until};
+use crate::{CancelToken, End, Error, Outcome, Output, Request};
 
 /// How long a child has between TERM and KILL.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -20,22 +21,24 @@ const DRAIN: Duration = Duration::from_secs(1);
 const STDERR_KEPT: usize = 64 << 10;
 
 /// Waits for the child, as the request says.
-pub(crate) fn watch(
-    child: Started,
+pub(crate) async fn watch<W: Waiting>(
+    waiting: W,
+    child: Child,
+    (stdout, stderr): (Option<PipeReader>, PipeReader),
     started: Instant,
     request: &Request<'_>,
     timeout: Option<Duration>,
 ) -> Result<Outcome, Error> {
-    let Started { pid, pidfd, stdout, stderr } = child;
     let mut watch = Watch {
-        child: Child { pid, pidfd, exit: None },
+        waiting,
+        child,
         stdout: Stream::new(stdout, false, request.output_limit, Keep::Start).with(Reports::of(request, started)),
         stderr: Stream::new(Some(stderr), request.output == Output::Forwarded, STDERR_KEPT, Keep::End),
         request,
         deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
     };
-    let (end, exit) =
-        watch.until_the_end().map_err(|source| could_not(request, "qemu-img could not be watched", source))?;
+    let ended = watch.until_the_end().await;
+    let (end, exit) = ended.map_err(|source| could_not(request, "qemu-img could not be watched", source))?;
     Ok(Outcome {
         // We do not stop waiting for what has not ended without a reason.
         end: end.or(exit.map(|exit| exit.end)).unwrap_or(End::TimedOut),
@@ -48,15 +51,22 @@ pub(crate) fn watch(
 }
 
 /// A child in its own process group, which is killed when this is dropped before the child was reaped.
-struct Child {
+#[derive(Debug)]
+pub(crate) struct Child {
     pid: Pid,
     /// Readable when it has ended.
     pidfd: OwnedFd,
     /// How it ended; once that is known, the number may be somebody else's.
     exit: Option<Exit>,
+    /// How long a drop waits for its end.
+    patience: Duration,
 }
 
 impl Child {
+    pub(crate) const fn new(pid: Pid, pidfd: OwnedFd) -> Self {
+        Self { pid, pidfd, exit: None, patience: DRAIN }
+    }
+
     fn signal(&self, signal: Signal) {
         if self.exit.is_none() {
             // It fails only when there is nobody left, or nobody whom we may signal.
@@ -77,15 +87,16 @@ impl Drop for Child {
         if let Ok(None) = self.try_wait() {
             self.signal(Signal::KILL);
             // A child that survives KILL is not ours to signal, and must not keep us.
-            let gone = Instant::now() + DRAIN;
+            let gone = Instant::now() + self.patience;
             while matches!(self.try_wait(), Ok(None)) && Instant::now() < gone {
-                std::thread::sleep(Duration::from_millis(1));
+                let _ = poll_until(&[Some((self.pidfd.as_fd(), PollFlags::IN))], Some(gone));
             }
         }
     }
 }
 
-struct Watch<'a> {
+struct Watch<'a, W> {
+    waiting: W,
     child: Child,
     stdout: Stream<'a>,
     stderr: Stream<'a>,
@@ -93,11 +104,11 @@ struct Watch<'a> {
     deadline: Option<Instant>,
 }
 
-impl Watch<'_> {
+impl<W: Waiting> Watch<'_, W> {
     /// Why we ended the child, if we did, and how it ended, if it has.
-    fn until_the_end(&mut self) -> io::Result<(Option<End>, Option<Exit>)> {
+    async fn until_the_end(&mut self) -> io::Result<(Option<End>, Option<Exit>)> {
         let mut reason = None;
-        while !self.wait(self.deadline, reason.is_none())? {
+        while !self.wait(self.deadline, reason.is_none()).await? {
             let now = Instant::now();
             let due = self.deadline.is_some_and(|deadline| now >= deadline);
             let why = if self.stdout.overflowed {
@@ -116,7 +127,7 @@ impl Watch<'_> {
                 Some(_) if !due => continue,
                 Some(_) => {
                     self.child.signal(Signal::KILL);
-                    self.wait(now.checked_add(GRACE), false)?;
+                    self.wait(now.checked_add(GRACE), false).await?;
                     break;
                 }
             }
@@ -130,7 +141,7 @@ impl Watch<'_> {
         let exit = self.child.try_wait()?;
         let drained = Instant::now() + DRAIN;
         while self.streams_open() && Instant::now() < drained {
-            self.poll(Some(drained), false, false)?;
+            self.poll(Some(drained), false, false).await?;
         }
         self.stdout.finish();
         if self.stdout.overflowed {
@@ -141,10 +152,10 @@ impl Watch<'_> {
 
     /// Reads until the child is gone (`true`), or there is something to decide; which, once it is to end, is only that
     /// the deadline has passed.
-    fn wait(&mut self, deadline: Option<Instant>, undecided: bool) -> io::Result<bool> {
+    async fn wait(&mut self, deadline: Option<Instant>, undecided: bool) -> io::Result<bool> {
         loop {
             let until = deadline.into_iter().chain(self.stalls_at().filter(|_| undecided)).min();
-            let (gone, cancelled) = self.poll(until, true, undecided)?;
+            let (gone, cancelled) = self.poll(until, true, undecided).await?;
             let due = until.is_some_and(|until| Instant::now() >= until);
             if gone || cancelled || due || (undecided && self.stdout.overflowed) {
                 return Ok(gone);
@@ -161,15 +172,17 @@ impl Watch<'_> {
     }
 
     fn cancelled(&self) -> io::Result<bool> {
-        let Some(token) = &self.request.cancel else { return Ok(false) };
-        let end = token.read_end();
-        let mut fds = [PollFd::new(&end, PollFlags::IN)];
-        Ok(poll(&mut fds, Some(&Timespec::default()))? > 0)
+        self.request.cancel.as_ref().map_or(Ok(false), CancelToken::is_cancelled)
     }
 
     /// Waits for one event and reads what there is. Returns whether the child is gone, and whether the token
     /// is cancelled.
-    fn poll(&mut self, until: Option<Instant>, watch_child: bool, watch_cancel: bool) -> io::Result<(bool, bool)> {
+    async fn poll(
+        &mut self,
+        until: Option<Instant>,
+        watch_child: bool,
+        watch_cancel: bool,
+    ) -> io::Result<(bool, bool)> {
         let own_stderr = io::stderr();
         // Whoever reads our standard error may be slow: what the child says waits in its pipe then, and we do not.
         let held_back = self.stderr.forward && self.stderr.pipe.is_some() && !is_writable(own_stderr.as_fd());
@@ -177,20 +190,8 @@ impl Watch<'_> {
         let err = if held_back { Some((own_stderr.as_fd(), PollFlags::OUT)) } else { self.stderr.fd().map(readable) };
         let cancel = self.request.cancel.as_ref().filter(|_| watch_cancel).map(|token| readable(token.read_end()));
         let child = watch_child.then(|| readable(self.child.pidfd.as_fd()));
-        let watched = [self.stdout.fd().map(readable), err, cancel, child];
-        let mut fds: Vec<PollFd<'_>> =
-            watched.iter().flatten().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        let timeout = until.map(|until| {
-            let left = until.saturating_duration_since(Instant::now());
-            // A time that does not fit is as good as for ever.
-            Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::from(u32::MAX), tv_nsec: 0 })
-        });
-        match poll(&mut fds, timeout.as_ref()) {
-            Err(rustix::io::Errno::INTR) => return Ok((false, false)),
-            result => result?,
-        };
-        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
-        let [out, err, cancelled, gone] = watched.each_ref().map(|fd| fd.is_some() && ready.next().unwrap_or_default());
+        let watched: [Watched<'_>; 4] = [self.stdout.fd().map(readable), err, cancel, child];
+        let [out, err, cancelled, gone] = self.waiting.ready(watched, until).await?;
         if out {
             self.stdout.read()?;
         }
@@ -206,8 +207,7 @@ impl Watch<'_> {
 
 /// Whether a write of up to a page returns at once; also if it returns an error.
 fn is_writable(fd: BorrowedFd<'_>) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
-    !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+    !matches!(poll_until(&[Some((fd, PollFlags::OUT))], Some(Instant::now())), Ok([false]))
 }
 
 #[derive(PartialEq)]

@@ -8,6 +8,7 @@ use qemu_cmd::ByteSize;
 use crate::environment::{Environment, env_builder};
 use crate::program::Program;
 use crate::tether::{self, Reach};
+use crate::waiting::{Blocking, now};
 use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 
 /// Runs qemu-img in a container that is made for the command and removed after it, by `podman` or `docker`.
@@ -175,7 +176,7 @@ impl Executor for ContainerExecutor {
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
-        tether::run(self, request)
+        now(tether::run(Blocking, self, request))
     }
 
     fn is_elsewhere(&self) -> bool {

@@ -61,6 +61,7 @@ mod sys;
 mod systemd_run;
 mod tether;
 mod wait;
+mod waiting;
 
 pub use qemu_cmd as cmd;
 pub use qemu_info as info;

@@ -9,6 +9,7 @@ use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::secrets::{self, Scheme};
 use crate::start::{self, OwnStreams, Start, could_not};
+use crate::waiting::{Blocking, Waiting, now};
 use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
 
 /// Runs qemu-img as the user who calls.
@@ -103,6 +104,12 @@ impl LocalExecutor {
         launch.directory.clone_from(&self.directory);
         launch
     }
+
+    async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
+        self.environment.check(request.invocation)?;
+        self.resolve(&request).map_err(|error| error.about(request.invocation))?;
+        run(waiting, &request, request.timeout, self.start, |args| self.launch(&request, args)).await
+    }
 }
 
 impl Executor for LocalExecutor {
@@ -115,9 +122,7 @@ impl Executor for LocalExecutor {
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
-        self.environment.check(request.invocation)?;
-        self.resolve(&request).map_err(|error| error.about(request.invocation))?;
-        run(&request, request.timeout, self.start, |args| self.launch(&request, args))
+        now(self.run_by(Blocking, request))
     }
 }
 
@@ -130,14 +135,15 @@ pub(crate) fn plan(request: &Request<'_>, start: Start, launch: impl FnOnce(Vec<
 }
 
 /// Runs a launch whose clock is kept by timeout(1), for what cannot be signalled from here.
-pub(crate) fn run_timed(
+pub(crate) async fn run_timed<W: Waiting>(
+    waiting: W,
     request: &Request<'_>,
     how: Start,
-    launch: impl FnOnce(Vec<OsString>) -> Launch,
+    launch: impl FnOnce(Vec<OsString>) -> Launch + Send,
 ) -> Result<Outcome, Error> {
     // timeout(1) ends the command; should that fail, what is left is to stop waiting.
     let backstop = request.timeout.map(|timeout| timeout.saturating_add(child::GRACE).saturating_add(child::GRACE));
-    let mut outcome = run(request, backstop, how, launch)?;
+    let mut outcome = run(waiting, request, backstop, how, launch).await?;
     if let (Some(timeout), End::Exited(code)) = (request.timeout, outcome.end) {
         // timeout(1) exits with 124, or 137 if TERM was not enough.
         let killed = code == 137 && outcome.wall_time >= timeout.saturating_add(child::GRACE);
@@ -149,11 +155,12 @@ pub(crate) fn run_timed(
 }
 
 /// Runs a launch that is made from filled arguments.
-pub(crate) fn run(
+pub(crate) async fn run<W: Waiting>(
+    waiting: W,
     request: &Request<'_>,
     timeout: Option<Duration>,
     how: Start,
-    launch: impl FnOnce(Vec<OsString>) -> Launch,
+    launch: impl FnOnce(Vec<OsString>) -> Launch + Send,
 ) -> Result<Outcome, Error> {
     if request.handed.is_some() && how != Start::Native {
         return Err(Error::new(ErrorKind::Refused)
@@ -187,6 +194,7 @@ pub(crate) fn run(
     };
     let launch = launch(std::mem::take(&mut filled.args));
     let started = Instant::now();
-    let child = start::start(how, &launch, streams, filled, request)?;
-    child::watch(child, started, request, timeout)
+    let (prepared, pipes) = start::prepare(how, launch, streams, filled, request)?;
+    let child = waiting.start(prepared).await.map_err(|error| error.about(request.invocation))?;
+    child::watch(waiting, child, pipes, started, request, timeout).await
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::environment::{Environment, env_builder};
 use crate::program::Program;
 use crate::tether::{self, Reach};
+use crate::waiting::{Blocking, now};
 use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 
 /// Runs qemu-img on another host, by `ssh` and the keys, agent and configuration of the caller. It never asks for a
@@ -132,7 +133,7 @@ impl Executor for SshExecutor {
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
-        tether::run(self, request)
+        now(tether::run(Blocking, self, request))
     }
 
     fn is_elsewhere(&self) -> bool {

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Pid, PidfdFlags, Rlimit, pidfd_open};
 
+use crate::child::Child;
 use crate::secrets::Filled;
 use crate::sys::{self, Failure, Step};
 use crate::{Error, ErrorKind, Launch, Output, Request};
@@ -26,15 +27,6 @@ pub(crate) enum Start {
     /// The same, for what runs elsewhere: standard input is a pipe that carries one line, if there are secrets, and
     /// then stays open for as long as this process waits.
     Tethered,
-}
-
-/// A child that runs, and the other ends of its output.
-pub(crate) struct Started {
-    pub(crate) pid: Pid,
-    pub(crate) pidfd: OwnedFd,
-    /// `None` if it writes to the caller's own standard output.
-    pub(crate) stdout: Option<PipeReader>,
-    pub(crate) stderr: PipeReader,
 }
 
 /// The streams that the child shares with the caller. To be taken before anything is opened, which may get their
@@ -62,21 +54,42 @@ struct Descriptors {
     others: Vec<OwnedFd>,
 }
 
-/// Starts the launch, with what its arguments refer to. The child has a process group of its own.
-pub(crate) fn start(
+/// All that a child is started from, of which nothing belongs to somebody else.
+pub(crate) struct Prepared {
     start: Start,
-    launch: &Launch,
+    launch: Launch,
+    descriptors: Descriptors,
+}
+
+/// The other ends of a child's output; the first is `None` if it writes to the caller's own standard output.
+pub(crate) type Pipes = (Option<PipeReader>, PipeReader);
+
+/// Makes what the arguments of the launch refer to, and the pipes.
+pub(crate) fn prepare(
+    start: Start,
+    launch: Launch,
     streams: OwnStreams,
     filled: Filled,
     request: &Request<'_>,
-) -> Result<Started, Error> {
-    let failed = |source: io::Error| could_not(request, "qemu-img could not be started", source);
-    let (descriptors, stdout, stderr) = descriptors(streams, filled, request).map_err(failed)?;
-    let (pid, pidfd) = match start {
-        Start::Native => native(launch, &descriptors, request)?,
-        Start::Portable | Start::Tethered => portable(launch, descriptors).map_err(failed)?,
-    };
-    Ok(Started { pid, pidfd, stdout, stderr })
+) -> Result<(Prepared, Pipes), Error> {
+    let (descriptors, stdout, stderr) =
+        descriptors(streams, filled, request).map_err(|source| could_not_start(source).about(request.invocation))?;
+    Ok((Prepared { start, launch, descriptors }, (stdout, stderr)))
+}
+
+impl Prepared {
+    /// Starts it, in a process group of its own. An error is not yet about a command.
+    pub(crate) fn start(self) -> Result<Child, Error> {
+        let (pid, pidfd) = match self.start {
+            Start::Native => native(&self.launch, &self.descriptors)?,
+            Start::Portable | Start::Tethered => portable(&self.launch, self.descriptors).map_err(could_not_start)?,
+        };
+        Ok(Child::new(pid, pidfd))
+    }
+}
+
+fn could_not_start(source: io::Error) -> Error {
+    Error::new(ErrorKind::CouldNotStart).message("qemu-img could not be started").because(source)
 }
 
 /// An error of this process on the way to its child.
@@ -122,10 +135,12 @@ fn null() -> io::Result<OwnedFd> {
     Ok(open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-fn native(launch: &Launch, descriptors: &Descriptors, request: &Request<'_>) -> Result<(Pid, OwnedFd), Error> {
+fn native(launch: &Launch, descriptors: &Descriptors) -> Result<(Pid, OwnedFd), Error> {
     // Where there is a NUL, there is no such argument.
     let c_string = |bytes: Vec<u8>| {
-        CString::new(bytes).map_err(|source| could_not(request, "an argument holds a NUL", source.into()))
+        CString::new(bytes).map_err(|source| {
+            Error::new(ErrorKind::CouldNotStart).message("an argument holds a NUL").because(io::Error::from(source))
+        })
     };
     let program = c_string(launch.program.as_os_str().as_bytes().to_vec())?;
     let args = launch.args.iter().map(|arg| c_string(arg.as_bytes().to_vec()));
@@ -150,7 +165,7 @@ fn native(launch: &Launch, descriptors: &Descriptors, request: &Request<'_>) -> 
         limits: &limits,
         descriptors: &descriptors,
     };
-    sys::spawn(&program).map_err(|failure| explain(failure, launch).about(request.invocation))
+    sys::spawn(&program).map_err(|failure| explain(failure, launch))
 }
 
 fn portable(launch: &Launch, descriptors: Descriptors) -> io::Result<(Pid, OwnedFd)> {

@@ -7,6 +7,7 @@ use crate::environment::env_builder;
 use crate::front::Front;
 use crate::program::Program;
 use crate::start::Start;
+use crate::waiting::{Blocking, Waiting, now};
 use crate::{Error, Executor, Launch, Outcome, Plan, Request, local};
 
 /// Runs qemu-img through `sudo -n`, which never asks for a password: as root, or as [`user`](Self::user).
@@ -81,6 +82,13 @@ impl SudoExecutor {
         options.push("--".into());
         self.front.launch(request, args).wrap(self.sudo.path(), options)
     }
+
+    async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
+        self.front.check(request.invocation)?;
+        let request = self.as_other(&request);
+        self.resolve(&request).map_err(|error| error.about(request.invocation))?;
+        local::run_timed(waiting, &request, Start::Portable, |args| self.launch(&request, args)).await
+    }
 }
 
 impl Executor for SudoExecutor {
@@ -93,9 +101,6 @@ impl Executor for SudoExecutor {
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
-        self.front.check(request.invocation)?;
-        let request = self.as_other(&request);
-        self.resolve(&request).map_err(|error| error.about(request.invocation))?;
-        local::run_timed(&request, Start::Portable, |args| self.launch(&request, args))
+        now(self.run_by(Blocking, request))
     }
 }

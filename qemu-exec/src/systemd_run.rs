@@ -10,6 +10,7 @@ use crate::environment::env_builder;
 use crate::front::Front;
 use crate::program::Program;
 use crate::start::Start;
+use crate::waiting::{Blocking, Waiting, now};
 use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child, local, tether};
 
 /// Runs qemu-img in a service that is made for it, by `systemd-run`: so that its memory and CPU are bounded by a control
@@ -128,22 +129,12 @@ impl SystemdRunExecutor {
         options.extend(service.args.iter().map(unexpanded));
         tether::reaching(self.systemd_run.path(), options, &["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"])
     }
-}
 
-impl Executor for SystemdRunExecutor {
-    /// A program that is not installed is shown by its bare name.
-    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
-        self.front.check(request.invocation)?;
-        let _ = self.resolve(request);
-        let request = &self.as_service(request);
-        Ok(local::plan(request, Start::Portable, |args| self.launch(request, args)))
-    }
-
-    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+    async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
         self.front.check(request.invocation)?;
         let request = self.as_service(&request);
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
-        let outcome = local::run_timed(&request, Start::Portable, |args| self.launch(&request, args))?;
+        let outcome = local::run_timed(waiting, &request, Start::Portable, |args| self.launch(&request, args)).await?;
         let said = String::from_utf8_lossy(&outcome.stderr);
         // What systemd-run says when there is no manager, or that does not let us. qemu-img says its name first.
         let complaint = said.lines().find(|line| !line.is_empty());
@@ -156,6 +147,20 @@ impl Executor for SystemdRunExecutor {
                 .said(&request.invocation.redact(&said))),
             _ => Ok(outcome),
         }
+    }
+}
+
+impl Executor for SystemdRunExecutor {
+    /// A program that is not installed is shown by its bare name.
+    fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        self.front.check(request.invocation)?;
+        let _ = self.resolve(request);
+        let request = &self.as_service(request);
+        Ok(local::plan(request, Start::Portable, |args| self.launch(request, args)))
+    }
+
+    fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
+        now(self.run_by(Blocking, request))
     }
 }
 

@@ -7,10 +7,11 @@ use crate::environment::Environment;
 use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::start::Start;
+use crate::waiting::Waiting;
 use crate::{End, Error, ErrorKind, Launch, Outcome, Plan, Request, child, local};
 
 /// What reaches elsewhere by a program of its own.
-pub(crate) trait Reach {
+pub(crate) trait Reach: Send + Sync {
     /// The exit status with which that program tells of its own failure.
     const FAILED: i32;
 
@@ -36,11 +37,11 @@ pub(crate) fn plan<R: Reach>(reach: &R, request: &Request<'_>) -> Result<Plan, E
 }
 
 /// Runs a request.
-pub(crate) fn run<R: Reach>(reach: &R, request: Request<'_>) -> Result<Outcome, Error> {
+pub(crate) async fn run<W: Waiting, R: Reach>(waiting: W, reach: &R, request: Request<'_>) -> Result<Outcome, Error> {
     reach.check(&request)?;
     reach.program().resolve().map_err(|error| error.about(request.invocation))?;
     let request = request.staging(None);
-    let outcome = run_there(&request, |args| reach.launch(&request, args))?;
+    let outcome = run_there(waiting, &request, |args| reach.launch(&request, args)).await?;
     if outcome.end != End::Exited(R::FAILED) {
         return Ok(outcome);
     }
@@ -78,8 +79,12 @@ pub(crate) fn launch(request: &Request<'_>, qemu_img: &Path, args: Vec<OsString>
 }
 
 /// Runs what [`launch`] was wrapped into.
-fn run_there(request: &Request<'_>, launch: impl FnOnce(Vec<OsString>) -> Launch) -> Result<Outcome, Error> {
-    let mut outcome = local::run_timed(request, Start::Tethered, launch)?;
+async fn run_there<W: Waiting>(
+    waiting: W,
+    request: &Request<'_>,
+    launch: impl FnOnce(Vec<OsString>) -> Launch + Send,
+) -> Result<Outcome, Error> {
+    let mut outcome = local::run_timed(waiting, request, Start::Tethered, launch).await?;
     match outcome.end {
         // 255 is no signal, but what ssh says of itself.
         End::Exited(code @ 129..255) => outcome.end = End::Signaled(code - 128),

@@ -5,10 +5,10 @@ use qemu_cmd::{
 };
 use qemu_info::{CheckVerdict, Encryption, FormatSpecific};
 
-use super::QemuImg;
-use crate::{Error, ErrorKind, Executor};
+use super::flow::{Flow, Runs};
+use crate::{Error, ErrorKind};
 
-/// What a client looks at before and after it [converts](QemuImg::convert). Default: nothing, since each costs a process,
+/// What a client looks at before and after it [converts](super::QemuImg::convert). Default: nothing, since each costs a process,
 /// and some cost reading an image once more.
 ///
 /// In a dry run each is shown, and passes.
@@ -38,7 +38,7 @@ impl Checks {
     /// It is an estimate, in both ways: zeros that the source stores are counted though a convert leaves them out, the
     /// file system may compress, and others may write to it. Not measured are compressed images, those with a backing file, and formats other than raw, qcow2 and LUKS; an
     /// encrypted one is measured without its header. Nor is anything where the files are
-    /// [elsewhere](Executor::is_elsewhere).
+    /// [elsewhere](crate::Executor::is_elsewhere).
     pub const fn space(mut self, on: bool) -> Self {
         self.space = on;
         self
@@ -72,9 +72,9 @@ impl Checks {
     }
 }
 
-impl<E: Executor> QemuImg<E> {
+impl<R: Runs> Flow<'_, R> {
     /// What comes before anything is written.
-    pub(super) fn check_before(&self, convert: &Convert) -> Result<(), Error> {
+    pub(super) async fn check_before(&self, convert: &Convert) -> Result<(), Error> {
         let checks = self.checks;
         if checks.verify && (convert.sources().count() > 1 || convert.chosen_snapshot().is_some()) {
             let message = "only one whole source can be compared with the target: switch the verification off";
@@ -82,23 +82,25 @@ impl<E: Executor> QemuImg<E> {
         }
         if checks.source {
             for source in convert.sources() {
-                self.check_source(source, convert.shares())?;
+                self.check_source(source, convert.shares()).await?;
             }
         }
         match convert.target().new_image() {
-            Some(image) if checks.space => self.check_space(convert, image)?,
-            None if checks.zero_target && convert.promises_zero() => self.check_zero(&convert.target().as_source()?)?,
+            Some(image) if checks.space => self.check_space(convert, image).await?,
+            None if checks.zero_target && convert.promises_zero() => {
+                self.check_zero(&convert.target().as_source()?).await?
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn check_source(&self, source: &Source, share: bool) -> Result<(), Error> {
+    async fn check_source(&self, source: &Source, share: bool) -> Result<(), Error> {
         if matches!(source.format(), Some(Format::Raw | Format::Luks)) {
             return Ok(());
         }
         let corrupt = |why: &str| damaged(ErrorKind::SourceCorrupt, source.location(), why);
-        if let Some(info) = unless_dry(self.info(&Info::new(source.clone())))? {
+        if let Some(info) = unless_dry(self.info(&Info::new(source.clone())).await)? {
             if info.encryption() == Encryption::LegacyAes {
                 let why = "has the encryption before LUKS, which does not tell a wrong key from the right one";
                 return Err(damaged(ErrorKind::KeyUnverifiable, source.location(), why));
@@ -107,7 +109,7 @@ impl<E: Executor> QemuImg<E> {
                 return Err(corrupt("is marked as corrupt"));
             }
         }
-        let check = unless_dry(self.check(&Check::new(source.clone()).force_share(share)))?;
+        let check = unless_dry(self.check(&Check::new(source.clone()).force_share(share)).await)?;
         let verdict = check.as_ref().and_then(|check| check.report()).map(|report| report.verdict());
         if matches!(verdict, Some(CheckVerdict::Corrupt | CheckVerdict::Incomplete)) {
             return Err(corrupt("is damaged"));
@@ -115,7 +117,7 @@ impl<E: Executor> QemuImg<E> {
         Ok(())
     }
 
-    fn check_space(&self, convert: &Convert, image: &NewImage) -> Result<(), Error> {
+    async fn check_space(&self, convert: &Convert, image: &NewImage) -> Result<(), Error> {
         // Of LUKS, measure would derive a key, for seconds.
         let measured: NewImage = match image {
             NewImage::Luks(_) => Raw::new().into(),
@@ -124,19 +126,21 @@ impl<E: Executor> QemuImg<E> {
             _ => return Ok(()),
         };
         let Location::File(path) = convert.target().location() else { return Ok(()) };
-        if self.executor.is_elsewhere() || convert.compresses() || convert.new_backing().is_some() {
+        if self.runs.is_elsewhere() || convert.compresses() || convert.new_backing().is_some() {
             return Ok(());
         }
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref());
         // A directory that is not there is for the convert to say.
-        let Ok(stat) = rustix::fs::statvfs(directory) else { return Ok(()) };
+        let directory = directory.to_owned();
+        let stat = self.blocking(move || Ok(rustix::fs::statvfs(&directory))).await?;
+        let Ok(stat) = stat else { return Ok(()) };
         let mut needed = 0_u64;
         for source in convert.sources() {
             let mut measure = Measure::image(source.clone(), measured.clone()).force_share(convert.shares());
             if let Some(snapshot) = convert.chosen_snapshot() {
                 measure = measure.snapshot(snapshot.clone());
             }
-            let required = unless_dry(self.measure(&measure))?.map_or(0, |measurement| measurement.required);
+            let required = unless_dry(self.measure(&measure).await)?.map_or(0, |measurement| measurement.required);
             needed = needed.saturating_add(required);
         }
         let available = stat.f_bavail.saturating_mul(stat.f_frsize);
@@ -148,10 +152,10 @@ impl<E: Executor> QemuImg<E> {
         Err(damaged(ErrorKind::SpaceMissing { needed, available }, convert.target().location(), &why))
     }
 
-    fn check_zero(&self, target: &Source) -> Result<(), Error> {
+    async fn check_zero(&self, target: &Source) -> Result<(), Error> {
         // Against a shorter image, the rest must be zeros: so against one of no size at all, everything must.
         let nothing = Source::raw(NullCo::new().size(ByteSize::bytes(0)).read_zeroes(true));
-        match unless_dry(self.compare(&Compare::new(nothing, target.clone())))? {
+        match unless_dry(self.compare(&Compare::new(nothing, target.clone())).await)? {
             Some(comparison) if !comparison.is_identical() => {
                 let why = "does not read as zeros, as was promised";
                 Err(damaged(ErrorKind::TargetNotZero, target.location(), why))
@@ -161,13 +165,13 @@ impl<E: Executor> QemuImg<E> {
     }
 
     /// What comes after the target was written at `place`.
-    pub(super) fn check_after(&self, convert: &Convert, place: &Location) -> Result<(), Error> {
+    pub(super) async fn check_after(&self, convert: &Convert, place: &Location) -> Result<(), Error> {
         if !self.checks.verify {
             return Ok(());
         }
         let target = convert.target().as_source()?.at(place.clone());
         let compare = Compare::new(convert.source().clone(), target).force_share(convert.shares());
-        match unless_dry(self.compare(&compare))? {
+        match unless_dry(self.compare(&compare).await)? {
             Some(comparison) if !comparison.is_identical() => {
                 let why = "does not hold what its source does";
                 Err(damaged(ErrorKind::ContentDiffers, convert.target().location(), why))

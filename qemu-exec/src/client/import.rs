@@ -1,13 +1,14 @@
 //! The guarded way in, for images from strangers.
 
-use std::fs::File;
-use std::sync::OnceLock;
+use std::path::Path;
 use std::time::Duration;
 
 use qemu_cmd::{ByteSize, CacheMode, Convert, Format, Key, Location, NewImage, Source, Target};
 use qemu_info::inspect::{ImageFormat, Inspected, Inspection, Policy, Verdict, inspect_file};
 
-use super::{Bounds, QemuImg};
+use super::QemuImg;
+use super::flow::{Flow, Runs};
+use crate::waiting::now;
 use crate::{Error, ErrorKind, Executor, Limits, Outcome, open_image};
 
 /// The inspected file as qemu-img sees it: its descriptor 3.
@@ -94,9 +95,14 @@ impl<E: Executor> QemuImg<E> {
     /// Those above, those of [`convert`](Self::convert), and [`Refused`](ErrorKind::Refused) for an existing target, a
     /// backing file of the new image that does not fit, or an executor that cannot do it.
     pub fn import(&self, image: &Inspected, import: impl Into<Import>) -> Result<Outcome, Error> {
-        let import = import.into();
+        now(self.flow().import(image, import.into()))
+    }
+}
+
+impl<R: Runs> Flow<'_, R> {
+    pub(super) async fn import(&self, image: &Inspected, import: Import) -> Result<Outcome, Error> {
         let refused = |why: &str| Error::new(ErrorKind::Refused).message(why);
-        if self.executor.is_elsewhere() {
+        if self.runs.is_elsewhere() {
             return Err(refused("an open file cannot be handed over to another place: import here"));
         }
         let Some(new) = import.convert.target().new_image() else {
@@ -110,28 +116,14 @@ impl<E: Executor> QemuImg<E> {
         if convert.chosen_target_cache().is_none() && !matches!(convert.target().location(), Location::File(_)) {
             convert = convert.target_cache(CacheMode::Writeback);
         }
-        self.handing(image.file()).convert_if(&convert, |place| inspect_result(place, &policy))
-    }
-
-    /// The same client, but for an untrusted image that is handed over.
-    fn handing<'a>(&'a self, file: &'a File) -> QemuImg<Handing<'a, E>> {
         let mut data = self.data;
         if data.limits.is_none() {
             data.limits = Limits::none().address_space(ByteSize::gib(1)).open_files(256).core(ByteSize::bytes(0));
         }
         data.timeout = data.timeout.or(Some(Duration::from_secs(3600)));
-        QemuImg {
-            executor: Handing { executor: &self.executor, file },
-            metadata: self.metadata,
-            data: Bounds { ..data },
-            probe_directory: self.probe_directory.clone(),
-            cancel: self.cancel.clone(),
-            listener: self.listener.clone(),
-            publish: self.publish,
-            checks: self.checks.source(true),
-            patience: self.patience,
-            version: self.version.get().map_or_else(OnceLock::new, |version| OnceLock::from(*version)),
-        }
+        let checks = self.checks.source(true);
+        let guarded = Flow { data, checks, handed: Some(image.file()), ..*self };
+        guarded.convert_if(&convert, Some(&policy)).await
     }
 }
 
@@ -149,8 +141,7 @@ fn source(inspection: &Inspection, key: Option<Key>) -> Option<Source> {
     })
 }
 
-fn inspect_result(place: &Location, policy: &Policy) -> Result<(), Error> {
-    let Some(path) = place.path() else { return Ok(()) };
+pub(super) fn inspect_result(path: &Path, policy: &Policy) -> Result<(), Error> {
     let inspected = open_image(path).and_then(|file| inspect_file(&file, policy));
     let inspection = inspected.map_err(|source| {
         Error::new(ErrorKind::Failed).message("the result could not be inspected").path(path).because(source)
@@ -162,25 +153,5 @@ fn inspect_result(place: &Location, policy: &Policy) -> Result<(), Error> {
             let message = format!("the result is not acceptable: {}", reasons.join("; "));
             Err(Error::new(ErrorKind::Untrusted).message(message))
         }
-    }
-}
-
-/// Runs each command with the file as its descriptor 3.
-struct Handing<'a, E> {
-    executor: &'a E,
-    file: &'a File,
-}
-
-impl<E: Executor> Executor for Handing<'_, E> {
-    fn plan(&self, request: &crate::Request<'_>) -> Result<crate::Plan, Error> {
-        self.executor.plan(&request.clone().handing(Some(self.file)))
-    }
-
-    fn run<'a>(&self, request: crate::Request<'a>) -> Result<Outcome, Error> {
-        self.executor.run(request.handing(Some(self.file)))
-    }
-
-    fn is_elsewhere(&self) -> bool {
-        self.executor.is_elsewhere()
     }
 }

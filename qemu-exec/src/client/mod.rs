@@ -3,6 +3,7 @@
 mod checks;
 mod commands;
 mod convert;
+mod flow;
 mod import;
 mod inspect;
 mod new_file;
@@ -17,11 +18,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use qemu_cmd::{Invocation, OutputKind, QemuVersion};
+use qemu_cmd::QemuVersion;
 
-use progress::says_how_far;
+use flow::{Flow, Here};
 
-use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, OnProgress, Outcome, Publish, Request, Staging};
+use crate::{CancelToken, Executor, Limits, OnProgress, Publish};
 
 /// qemu-img, run by an executor: one method a subcommand, typed in and out.
 ///
@@ -29,7 +30,7 @@ use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, OnProgress, Ou
 ///   a minute, since an image can make it use any amount of memory and a FIFO can block it for ever. Everything else
 ///   runs without bounds unless some are set: it takes as long as there is data, and what is ended while it writes
 ///   leaves an image half changed.
-/// * **Version**: what not every supported version can do is [refused](ErrorKind::Unsupported) if this qemu-img cannot,
+/// * **Version**: what not every supported version can do is [refused](crate::ErrorKind::Unsupported) if this qemu-img cannot,
 ///   before anything runs. It is [asked for its version](Self::qemu_version) once, and only for such a command.
 /// * **New images** (of `convert` without an existing target, `create` and `dd`) have their name when they are complete
 ///   and on disk, and not before: until then they are called `.NAME.partial`, and what fails, is ended or panics leaves
@@ -42,6 +43,12 @@ use crate::{CancelToken, End, Error, ErrorKind, Executor, Limits, OnProgress, Ou
 #[must_use]
 pub struct QemuImg<E> {
     executor: E,
+    settings: Settings,
+}
+
+/// How a client does what it is asked.
+#[derive(Debug)]
+struct Settings {
     metadata: Bounds,
     data: Bounds,
     probe_directory: Option<PathBuf>,
@@ -68,8 +75,7 @@ struct Bounds {
 impl<E: Executor> QemuImg<E> {
     /// Runs commands with `executor`.
     pub const fn new(executor: E) -> Self {
-        Self {
-            executor,
+        let settings = Settings {
             metadata: Bounds {
                 limits: Limits::metadata(),
                 timeout: Some(Duration::from_secs(60)),
@@ -84,55 +90,56 @@ impl<E: Executor> QemuImg<E> {
             checks: Checks::none(),
             patience: Duration::ZERO,
             version: OnceLock::new(),
-        }
+        };
+        Self { executor, settings }
     }
 
     /// The limits of commands that read headers only (`info`, `snapshot -l`). Default: [`Limits::metadata`].
     pub const fn metadata_limits(mut self, limits: Limits) -> Self {
-        self.metadata.limits = limits;
+        self.settings.metadata.limits = limits;
         self
     }
 
     /// How long those may run by the clock. Default: a minute.
     pub const fn metadata_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.metadata.timeout = timeout;
+        self.settings.metadata.timeout = timeout;
         self
     }
 
     /// The limits of all other commands. Default: none.
     pub const fn data_limits(mut self, limits: Limits) -> Self {
-        self.data.limits = limits;
+        self.settings.data.limits = limits;
         self
     }
 
     /// How long those may run by the clock. Default: for ever.
     pub const fn data_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.data.timeout = timeout;
+        self.settings.data.timeout = timeout;
         self
     }
 
     /// Asks this directory whether O_DIRECT works, instead of each target's own.
     pub fn probe_directory(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.probe_directory = Some(directory.into());
+        self.settings.probe_directory = Some(directory.into());
         self
     }
 
     /// Stops what this client runs, now and later, when the token is cancelled.
     pub fn cancel(mut self, token: CancelToken) -> Self {
-        self.cancel = Some(token);
+        self.settings.cancel = Some(token);
         self
     }
 
     /// How new images appear. Default: [`Publish::new`], which replaces nothing. To do it otherwise for one image, make
     /// another client: executors can be shared by reference.
     pub const fn publish(mut self, publish: Publish) -> Self {
-        self.publish = publish;
+        self.settings.publish = publish;
         self
     }
 
     /// What is looked at before and after a convert. Default: [`Checks::none`].
     pub const fn checks(mut self, checks: Checks) -> Self {
-        self.checks = checks;
+        self.settings.checks = checks;
         self
     }
 
@@ -141,76 +148,8 @@ impl<E: Executor> QemuImg<E> {
         &self.executor
     }
 
-    /// Runs a command that has done its work if and only if it exits with 0.
-    fn run(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
-        self.patiently(|| self.run_once(invocation, bounds, None))
-    }
-
-    /// The same, once, also for one that writes an unfinished file, which is called by its final name in whatever is said of it.
-    fn run_once(&self, invocation: &Invocation, bounds: Bounds, staging: Option<&Staging>) -> Result<Outcome, Error> {
-        let mut outcome = self.attempt(invocation, bounds, staging)?;
-        if let Some(staging) = staging {
-            outcome.stdout = staging.rename_in(outcome.stdout);
-            outcome.stderr = staging.rename_in(outcome.stderr);
-        }
-        if outcome.end == End::NotRun && invocation.output() == OutputKind::Text {
-            return Ok(outcome);
-        }
-        outcome.ok(invocation, &bounds.limits)
-    }
-
-    /// The same for one whose answer is JSON.
-    fn ask<T>(
-        &self,
-        invocation: &Invocation,
-        bounds: Bounds,
-        parse: impl FnOnce(&[u8]) -> Result<T, qemu_info::Error>,
-    ) -> Result<T, Error> {
-        let outcome = self.run(invocation, bounds)?;
-        parse(&outcome.stdout).map_err(|source| not_understood(&outcome, invocation, source))
-    }
-
-    /// Runs a command, whatever comes of it, unless this qemu-img cannot.
-    fn attempt(&self, invocation: &Invocation, bounds: Bounds, staging: Option<&Staging>) -> Result<Outcome, Error> {
-        self.check_version(invocation)?;
-        let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
-        request = request.output_limit(bounds.output).staging(staging);
-        request.cancel.clone_from(&self.cancel);
-        if says_how_far(invocation) {
-            request = request.stall_timeout(bounds.stall_timeout);
-            request.progress = self.listener.as_deref();
-        }
-        let mut outcome = self.executor.run(request.clone())?;
-        for _ in 0..RETRIES {
-            if !calibration_failed(&outcome) {
-                break;
-            }
-            outcome = self.executor.run(request.clone())?;
-        }
-        Ok(outcome)
-    }
-}
-
-/// How often a command is run again whose key derivation could not be calibrated.
-const RETRIES: usize = 3;
-
-/// Whether qemu-img failed to measure how fast this machine derives keys, which it does before it writes anything: up to
-/// 7.2 that fails now and then, when the clock of CPU time has not moved on.
-fn calibration_failed(outcome: &Outcome) -> bool {
-    const MESSAGE: &[u8] = b"Unable to get accurate CPU usage";
-    outcome.end == End::Exited(1) && outcome.stderr.windows(MESSAGE.len()).any(|window| window == MESSAGE)
-}
-
-fn not_understood(outcome: &Outcome, invocation: &Invocation, source: qemu_info::Error) -> Error {
-    let exit = if let End::Exited(exit) = outcome.end { Some(exit) } else { None };
-    let error = Error::new(ErrorKind::OutputNotUnderstood)
-        .message("qemu-img's output could not be understood")
-        .about(invocation)
-        .ended(exit, None)
-        .said(&invocation.redact(&String::from_utf8_lossy(&outcome.stderr)))
-        .because(source);
-    match invocation.reads().first().and_then(|location| location.path()) {
-        Some(path) => error.path(path),
-        None => error,
+    /// The way through a call, in this thread.
+    const fn flow(&self) -> Flow<'_, Here<'_, E>> {
+        Flow::new(Here(&self.executor), &self.settings)
     }
 }

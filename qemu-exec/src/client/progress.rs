@@ -6,6 +6,7 @@ use std::time::Duration;
 use qemu_cmd::Invocation;
 
 use super::QemuImg;
+use super::flow::Flow;
 use crate::Progress;
 
 impl<E> QemuImg<E> {
@@ -29,7 +30,7 @@ impl<E> QemuImg<E> {
     /// ```
     #[doc(alias = "-p")]
     pub fn on_progress(mut self, listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        self.listener = Some(Arc::new(listener));
+        self.settings.listener = Some(Arc::new(listener));
         self
     }
 
@@ -37,14 +38,16 @@ impl<E> QemuImg<E> {
     /// [stalled](crate::ErrorKind::Stalled). Default: for ever. See
     /// [`Request::stall_timeout`](crate::Request::stall_timeout).
     pub const fn stall_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.data.stall_timeout = timeout;
+        self.settings.data.stall_timeout = timeout;
         self
     }
+}
 
+impl<R> Flow<'_, R> {
     /// The command, saying how far it is if somebody wants to know.
     pub(super) fn watched<C: Clone>(&self, command: &C, progress: impl FnOnce(C, bool) -> C) -> C {
         let command = command.clone();
-        let on = self.listener.is_some() || self.data.stall_timeout.is_some();
+        let on = self.client.listener.is_some() || self.data.stall_timeout.is_some();
         if on { progress(command, true) } else { command }
     }
 }

@@ -3,13 +3,15 @@
 use qemu_cmd::{Feature, Invocation, QemuVersion};
 
 use super::QemuImg;
+use super::flow::{Flow, Runs};
+use crate::waiting::now;
 use crate::{Error, ErrorKind, Executor};
 
 impl<E: Executor> QemuImg<E> {
     /// Takes this for the version of qemu-img, which is not asked for it then. For a build that has more than its
     /// number says, since somebody has ported it back, give a higher one.
     pub fn version(mut self, version: QemuVersion) -> Self {
-        self.version = Some(version).into();
+        self.settings.version = Some(version).into();
         self
     }
 
@@ -20,22 +22,28 @@ impl<E: Executor> QemuImg<E> {
     /// # Errors
     /// qemu-img could not be run, or failed. It is asked again the next time.
     pub fn qemu_version(&self) -> Result<Option<QemuVersion>, Error> {
-        if let Some(version) = self.version.get() {
+        now(self.flow().qemu_version())
+    }
+}
+
+impl<R: Runs> Flow<'_, R> {
+    pub(super) async fn qemu_version(&self) -> Result<Option<QemuVersion>, Error> {
+        if let Some(version) = self.client.version.get() {
             return Ok(*version);
         }
-        let outcome = self.run(&QemuVersion::invocation(), self.metadata)?;
+        let outcome = self.run_any_version(&QemuVersion::invocation(), self.client.metadata, None).await?;
         let version = String::from_utf8_lossy(&outcome.stdout).parse().ok();
         // Another thread may have been faster, with the same result.
-        Ok(*self.version.get_or_init(|| version))
+        Ok(*self.client.version.get_or_init(|| version))
     }
 
     /// Refuses what this qemu-img lacks. To ask costs a process, so that is done only for what not every supported
     /// version has.
-    pub(super) fn check_version(&self, invocation: &Invocation) -> Result<(), Error> {
-        let version = match self.version.get() {
+    pub(super) async fn check_version(&self, invocation: &Invocation) -> Result<(), Error> {
+        let version = match self.client.version.get() {
             Some(version) => *version,
             None if invocation.requires().iter().all(Feature::is_always) => return Ok(()),
-            None => self.qemu_version()?,
+            None => self.qemu_version().await?,
         };
         let Some(refusal) = version.and_then(|version| invocation.unsupported(version)) else { return Ok(()) };
         let error = Error::new(ErrorKind::Unsupported).message(refusal.to_string()).about(invocation);

@@ -1,0 +1,173 @@
+//! The way through a call, which is the same however it is waited for: see [`Waiting`].
+
+use std::fs::File;
+use std::future::Future;
+
+use qemu_cmd::{Invocation, OutputKind};
+
+use super::progress::says_how_far;
+use super::{Bounds, Checks, Settings};
+use crate::waiting::{Blocking, Waiting};
+use crate::{End, Error, ErrorKind, Executor, Outcome, Request, Staging};
+
+/// Who runs commands, and how that is waited for.
+pub(crate) trait Runs: Copy + Send + Sync {
+    type Waiting: Waiting;
+
+    fn waiting(self) -> Self::Waiting;
+
+    /// See [`Executor::run`].
+    fn run(self, request: Request<'_>) -> impl Future<Output = Result<Outcome, Error>> + Send;
+
+    /// See [`Executor::is_elsewhere`].
+    fn is_elsewhere(self) -> bool;
+}
+
+/// An executor that the calling thread waits for.
+#[derive(Debug)]
+pub(super) struct Here<'a, E>(pub(super) &'a E);
+
+impl<E> Clone for Here<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Here<'_, E> {}
+
+impl<E: Executor> Runs for Here<'_, E> {
+    type Waiting = Blocking;
+
+    fn waiting(self) -> Blocking {
+        Blocking
+    }
+
+    async fn run(self, request: Request<'_>) -> Result<Outcome, Error> {
+        self.0.run(request)
+    }
+
+    fn is_elsewhere(self) -> bool {
+        self.0.is_elsewhere()
+    }
+}
+
+/// One call of a client: what the methods of [`QemuImg`](super::QemuImg) do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flow<'a, R> {
+    pub(super) runs: R,
+    pub(super) client: &'a Settings,
+    pub(super) data: Bounds,
+    pub(super) checks: Checks,
+    /// What each command has open as its descriptor 3.
+    pub(super) handed: Option<&'a File>,
+}
+
+impl<'a, R> Flow<'a, R> {
+    pub(super) const fn new(runs: R, client: &'a Settings) -> Self {
+        Self { runs, client, data: client.data, checks: client.checks, handed: None }
+    }
+}
+
+impl<R: Runs> Flow<'_, R> {
+    /// Runs a command that has done its work if and only if it exits with 0.
+    pub(super) async fn run(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
+        self.patiently(|| self.run_once(invocation, bounds, None)).await
+    }
+
+    /// The same, once, also for one that writes an unfinished file, which is called by its final name in whatever is
+    /// said of it.
+    pub(super) async fn run_once(
+        &self,
+        invocation: &Invocation,
+        bounds: Bounds,
+        staging: Option<&Staging>,
+    ) -> Result<Outcome, Error> {
+        self.check_version(invocation).await?;
+        self.run_any_version(invocation, bounds, staging).await
+    }
+
+    /// The same, whatever the version of qemu-img is.
+    pub(super) async fn run_any_version(
+        &self,
+        invocation: &Invocation,
+        bounds: Bounds,
+        staging: Option<&Staging>,
+    ) -> Result<Outcome, Error> {
+        let mut outcome = self.attempt(invocation, bounds, staging).await?;
+        if let Some(staging) = staging {
+            outcome.stdout = staging.rename_in(outcome.stdout);
+            outcome.stderr = staging.rename_in(outcome.stderr);
+        }
+        if outcome.end == End::NotRun && invocation.output() == OutputKind::Text {
+            return Ok(outcome);
+        }
+        outcome.ok(invocation, &bounds.limits)
+    }
+
+    /// The same for one whose answer is JSON.
+    pub(super) async fn ask<T>(
+        &self,
+        invocation: &Invocation,
+        bounds: Bounds,
+        parse: impl FnOnce(&[u8]) -> Result<T, qemu_info::Error> + Send,
+    ) -> Result<T, Error> {
+        let outcome = self.run(invocation, bounds).await?;
+        parse(&outcome.stdout).map_err(|source| not_understood(&outcome, invocation, source))
+    }
+
+    /// Runs a command, whatever comes of it.
+    pub(super) async fn attempt(
+        &self,
+        invocation: &Invocation,
+        bounds: Bounds,
+        staging: Option<&Staging>,
+    ) -> Result<Outcome, Error> {
+        let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
+        request = request.output_limit(bounds.output).staging(staging).handing(self.handed);
+        request.cancel.clone_from(&self.client.cancel);
+        if says_how_far(invocation) {
+            request = request.stall_timeout(bounds.stall_timeout);
+            request.progress = self.client.listener.as_deref();
+        }
+        let mut outcome = self.runs.run(request.clone()).await?;
+        for _ in 0..RETRIES {
+            if !calibration_failed(&outcome) {
+                break;
+            }
+            outcome = self.runs.run(request.clone()).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Does what may have to wait for a disk or a server.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.runs.waiting().blocking(act).await?
+    }
+}
+
+/// How often a command is run again whose key derivation could not be calibrated.
+const RETRIES: usize = 3;
+
+/// Whether qemu-img failed to measure how fast this machine derives keys, which it does before it writes anything: up to
+/// 7.2 that fails now and then, when the clock of CPU time has not moved on.
+fn calibration_failed(outcome: &Outcome) -> bool {
+    const MESSAGE: &[u8] = b"Unable to get accurate CPU usage";
+    outcome.end == End::Exited(1) && outcome.stderr.windows(MESSAGE.len()).any(|window| window == MESSAGE)
+}
+
+pub(super) fn not_understood(outcome: &Outcome, invocation: &Invocation, source: qemu_info::Error) -> Error {
+    let exit = if let End::Exited(exit) = outcome.end { Some(exit) } else { None };
+    let error = Error::new(ErrorKind::OutputNotUnderstood)
+        .message("qemu-img's output could not be understood")
+        .about(invocation)
+        .ended(exit, None)
+        .said(&invocation.redact(&String::from_utf8_lossy(&outcome.stderr)))
+        .because(source);
+    match invocation.reads().first().and_then(|location| location.path()) {
+        Some(path) => error.path(path),
+        None => error,
+    }
+}

@@ -8,6 +8,7 @@ use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::reports::Reports;
+use crate::screen::Screen;
 use crate::start::could_not;
 use crate::wait::{Exit, try_wait};
 use crate::waiting::{Waiting, Watched, poll_until};
@@ -223,6 +224,7 @@ struct Stream<'a> {
     reports: Option<Reports<'a>>,
     /// Whether it is passed on to our standard error.
     forward: bool,
+    screen: Screen,
     keep: Keep,
     limit: usize,
     kept: Vec<u8>,
@@ -231,7 +233,8 @@ struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     const fn new(pipe: Option<PipeReader>, forward: bool, limit: usize, keep: Keep) -> Self {
-        Self { pipe, reports: None, forward, keep, limit, kept: Vec::new(), overflowed: false }
+        let screen = Screen::new();
+        Self { pipe, reports: None, forward, screen, keep, limit, kept: Vec::new(), overflowed: false }
     }
 
     fn with(mut self, reports: Option<Reports<'a>>) -> Self {
@@ -261,7 +264,7 @@ impl<'a> Stream<'a> {
         }
         if self.forward {
             // Nobody may be left to read it, which is no reason to end the command half way.
-            let _ = io::stderr().write_all(bytes);
+            let _ = io::stderr().write_all(&self.screen.pass(bytes));
         }
         match &mut self.reports {
             Some(reports) => {

@@ -1,6 +1,7 @@
 //! Who runs a command, and what they are asked.
 
 use std::fs::File;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use qemu_cmd::Invocation;
@@ -101,6 +102,8 @@ pub struct Request<'a> {
     pub progress: Option<&'a dyn OnProgress>,
     /// What becomes of its output.
     pub output: Output,
+    /// What is its standard output where that is forwarded; otherwise the caller's own is.
+    pub stdout: Option<BorrowedFd<'a>>,
     /// How many bytes it may print on standard output when that is captured.
     pub output_limit: usize,
     /// What stops it.
@@ -124,6 +127,7 @@ impl<'a> Request<'a> {
             stall_timeout: None,
             progress: None,
             output: Output::Captured,
+            stdout: None,
             output_limit: 64 << 20,
             cancel: None,
             inherit_stdin: false,
@@ -188,6 +192,18 @@ impl<'a> Request<'a> {
     /// What becomes of the output. Default: captured.
     pub const fn output(mut self, output: Output) -> Self {
         self.output = output;
+        self
+    }
+
+    /// [Forwards](Output::Forwarded) the output, and has this as standard output: the write end of a pipe, for what is
+    /// to be read as it comes, such as a map of any length by [`MapExtents`](qemu_info::MapExtents). Default: the
+    /// caller's own.
+    ///
+    /// Somebody else has to read it, and to read all of it, or else the command waits, or dies of a SIGPIPE. The reader
+    /// sees the end when this descriptor is closed here, too.
+    pub const fn stdout(mut self, descriptor: BorrowedFd<'a>) -> Self {
+        self.output = Output::Forwarded;
+        self.stdout = Some(descriptor);
         self
     }
 

@@ -52,6 +52,7 @@ mod program;
 mod progress;
 mod publish;
 mod reports;
+mod screen;
 mod secrets;
 mod ssh;
 mod start;

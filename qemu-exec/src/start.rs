@@ -41,7 +41,9 @@ impl OwnStreams {
     pub(crate) fn of(request: &Request<'_>) -> io::Result<Self> {
         Ok(Self {
             stdin: request.inherit_stdin.then(|| own(io::stdin().as_fd())).transpose()?,
-            stdout: (request.output == Output::Forwarded).then(|| own(io::stdout().as_fd())).transpose()?,
+            stdout: (request.output == Output::Forwarded)
+                .then(|| own(request.stdout.unwrap_or(io::stdout().as_fd())))
+                .transpose()?,
         })
     }
 }

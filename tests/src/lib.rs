@@ -7,6 +7,7 @@
 pub mod hostile;
 mod report;
 pub mod sshd;
+pub mod terminal;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;

@@ -141,7 +141,7 @@ fn every_subcommand_and_option_is_in_the_usage_the_manual_page_and_the_completio
     let (usage, man) = (printed(&["--help"]), printed(&["man"]));
     let scripts = ["bash", "zsh", "fish"].map(|shell| printed(&["completions", shell]));
     // A line of the page that begins with a dot or an apostrophe is a request, of which there are few.
-    let requests = [".TH ", ".SH ", ".SS ", ".TP", ".br"];
+    let requests = [".TH ", ".SH ", ".SS ", ".TP", ".PP", ".br"];
     for line in man.lines().filter(|line| line.starts_with(['.', '\''])) {
         assert!(requests.iter().any(|request| line.starts_with(request)), "{line}");
     }
@@ -162,6 +162,41 @@ fn every_subcommand_and_option_is_in_the_usage_the_manual_page_and_the_completio
                 assert!(scripts[2].lines().any(line), "{name} {option}");
             }
         }
+    }
+}
+
+/// The options of qimg's own commands, and of subcommands beside qemu-img's, as the usage lists them: whose, and the
+/// option with what its value is called.
+fn own_options() -> Vec<(String, String)> {
+    let usage = printed(&["--help"]);
+    let (mut of, mut options) = (String::new(), Vec::new());
+    for line in usage.lines() {
+        if let Some(heading) = line.strip_prefix("options of ") {
+            of = heading.split([' ', ':']).next().unwrap().to_owned();
+        } else if let (false, Some(option)) = (of.is_empty(), line.strip_prefix("  --")) {
+            options.push((of.clone(), format!("--{}", option.split("  ").next().unwrap())));
+        }
+    }
+    assert!(options.len() > 10, "{usage}");
+    options
+}
+
+#[test]
+fn the_options_of_commands_exist_and_are_completed() {
+    let scripts = ["bash", "zsh", "fish"].map(|shell| printed(&["completions", shell]));
+    let man = printed(&["man"]);
+    for (command, option) in own_options() {
+        let long = option.split(' ').next().unwrap();
+        assert!(man.contains(&long.replace('-', "\\-")), "{command} {long}");
+        assert!(offered(&scripts[0], &format!("qimg {command} {long}")).contains(&long.to_owned()), "{command} {long}");
+        assert!(scripts[1].contains(&format!("'*{long}")), "{command} {long}");
+        let fish = format!("from {command}' -l {} ", &long[2..]);
+        assert!(scripts[2].contains(&fish), "{command} {long}");
+        // Whatever it thinks of the value: it knows the option.
+        let value = option.contains(' ').then_some("0");
+        let output = qimg([command.as_str(), long].into_iter().chain(value).collect::<Vec<_>>().as_slice());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("invalid option") && !said.contains("no option"), "{command} {long}: {said}");
     }
 }
 
@@ -194,6 +229,10 @@ fn bash_completes() {
         ("qimg convert --source-format qco", vec!["qcow2", "qcow"]),
         ("qimg snapshot -l ", vec![]),
         ("qimg completions ", vec!["bash", "zsh", "fish"]),
+        ("qimg --pretty = al", vec!["always"]),
+        ("qimg inspect --claimed = qco", vec!["qcow2", "qcow"]),
+        ("qimg import --source-format = vh", vec!["vhdx"]),
+        ("qimg import a b --rep", vec!["--replace"]),
     ] {
         assert_eq!(offered(&script, words), wanted, "{words}");
     }

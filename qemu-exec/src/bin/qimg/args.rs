@@ -11,6 +11,7 @@ use qemu_exec::cmd::{ByteSize, Subcommand};
 
 use crate::Error;
 use crate::dry_run::Format;
+use crate::view::Pretty;
 use crate::{clean, completions, explain, inspect, lint, man, own, table};
 
 /// What qimg was asked to do.
@@ -24,6 +25,7 @@ pub(crate) enum Action {
 
 pub(crate) struct Options {
     pub(crate) dry_run: Option<Format>,
+    pub(crate) pretty: Pretty,
     /// `Some(None)` is root.
     pub(crate) sudo: Option<Option<String>>,
     pub(crate) qemu_img: Option<PathBuf>,
@@ -68,6 +70,7 @@ pub(crate) fn parse() -> Result<Action, Error> {
     let mut parser = lexopt::Parser::from_env();
     let mut options = Options {
         dry_run: None,
+        pretty: Pretty::default(),
         sudo: None,
         qemu_img: None,
         env: Vec::new(),
@@ -83,6 +86,15 @@ pub(crate) fn parse() -> Result<Action, Error> {
                     Some(value) if value == "json" => Format::Json,
                     Some(value) => return Err(bad("--dry-run", "shell or json", &value)),
                 });
+            }
+            Long("pretty") => {
+                options.pretty = match parser.optional_value() {
+                    None => Pretty::Always,
+                    Some(value) if value == "always" => Pretty::Always,
+                    Some(value) if value == "auto" => Pretty::Auto,
+                    Some(value) if value == "never" => Pretty::Never,
+                    Some(value) => return Err(bad("--pretty", "auto, always or never", &value)),
+                };
             }
             Long("sudo") => {
                 let user = parser.optional_value().map(ValueExt::string).transpose()?;

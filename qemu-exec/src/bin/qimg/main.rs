@@ -13,6 +13,8 @@ mod own;
 mod run;
 mod secrets;
 mod table;
+mod term;
+mod view;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -24,6 +26,7 @@ use qemu_exec::cmd::{CommandLine, Invocation, LintRule, Location, Subcommand};
 use qemu_exec::{Executor, LocalExecutor, Output, Request, SudoExecutor, safe_cache_mode};
 
 use args::{Action, Options};
+use view::View;
 
 /// What qimg exits with when it refuses, and nothing has run.
 const REFUSED: u8 = 2;
@@ -59,6 +62,10 @@ type Error = Box<dyn std::error::Error>;
 /// added here (a cache mode, a secret by another way) every version has.
 fn act(options: &Options) -> Result<ExitCode, Error> {
     let mut line = CommandLine::parse(options.command.iter().cloned())?;
+    let view = View::of(&line, options.pretty);
+    if view.is_some() {
+        line = CommandLine::parse(View::command(&options.command))?;
+    }
     secrets::take_over(&mut line, options.dry_run.is_some())?;
     let mut invocation = line.invocation()?;
     if line.subcommand() == Subcommand::Convert && !line.has("t") && !line.asks_for_help() {
@@ -81,7 +88,10 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
             writeln!(std::io::stdout(), "{}", dry_run::show(format, &plan, &invocation, &line.requires()))?;
             Ok(ExitCode::SUCCESS)
         }
-        None => run::run(&*executor, request),
+        None => match view {
+            Some(view) => view.run(&*executor, request),
+            None => run::run(&*executor, request),
+        },
     }
 }
 

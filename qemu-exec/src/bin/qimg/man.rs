@@ -2,7 +2,7 @@
 
 use qemu_exec::cmd::{OptionSpec, Subcommand, ValueKind};
 
-use crate::own::{COMMANDS, EXIT_STATUS, IMPORT, INSPECT, OPTIONS};
+use crate::own::{COMMANDS, EXIT_STATUS, OPTIONS, added};
 use crate::table::spellings;
 
 pub(crate) fn text() -> String {
@@ -12,7 +12,7 @@ pub(crate) fn text() -> String {
     page.line("qimg - run qemu-img within bounds, without secrets in sight");
     page.section("SYNOPSIS");
     page.line("qimg [OPTION…] SUBCOMMAND [qemu-img's own options and operands]");
-    for (name, args, _) in COMMANDS {
+    for (name, args) in COMMANDS.iter().flat_map(|command| command.uses.iter().map(|(args, _)| (command.name, args))) {
         page.0.push_str(".br\n");
         page.line(format!("qimg {name} {args}").trim_end());
     }
@@ -26,21 +26,20 @@ pub(crate) fn text() -> String {
     for own in OPTIONS {
         page.item(&own.spelled(), own.doc);
     }
-    page.section("ABOUT COMMANDS");
-    for (name, args, doc) in COMMANDS {
-        page.item(format!("{name} {args}").trim_end(), doc);
-    }
-    page.section("OPTIONS OF INSPECT");
-    page.line("It exits with 1 if it refuses an image, and with 2 if it cannot read one.");
-    for own in INSPECT {
-        page.item(&own.spelled(), own.doc);
-    }
-    page.section("OPTIONS OF IMPORT");
-    page.line(
-        "They stand among those of convert. It exits with 1 if it refuses an image; -f is what that is said to be.",
-    );
-    for own in IMPORT {
-        page.item(&own.spelled(), own.doc);
+    page.section("COMMANDS");
+    page.line("These are qimg's own.");
+    for command in COMMANDS {
+        page.request(".SS", &escaped(command.name));
+        for (args, doc) in command.uses {
+            page.item(format!("{} {args}", command.name).trim_end(), doc);
+        }
+        for own in command.options {
+            page.item(&own.spelled(), own.doc);
+        }
+        if !command.note.is_empty() {
+            page.0.push_str(".PP\n");
+            page.line(command.note);
+        }
     }
     page.section("SUBCOMMANDS");
     page.line("The options are those of all versions of qemu-img since 5.2; newer ones say since when they exist.");
@@ -84,6 +83,9 @@ impl Page {
         self.line(&format!("It {}.", subcommand.summary()));
         for spec in subcommand.options() {
             self.item(&tag(spec), &doc(spec));
+        }
+        for own in added(subcommand) {
+            self.item(&own.spelled(), &format!("{}. (qimg's own.)", own.doc));
         }
         for operand in subcommand.operands() {
             self.item(operand.name, operand.doc);

@@ -1,5 +1,6 @@
 //! Running the command, and what qimg exits with.
 
+use std::io::{self, PipeReader};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -58,6 +59,23 @@ pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitC
         End::Cancelled => after_signal(i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default()),
         _ => 1,
     }))
+}
+
+/// The same, with what the command prints read by `read` as it comes, which has to read all of it.
+pub(crate) fn read<T: Send>(
+    executor: &dyn Executor,
+    request: Request<'_>,
+    read: impl FnOnce(PipeReader) -> T + Send,
+) -> Result<(T, ExitCode), Error> {
+    let (reader, writer) = io::pipe()?;
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || read(reader));
+        let code = run(executor, request.stdout(writer.as_fd()));
+        // The command has its own; with ours gone, the reader comes to the end.
+        drop(writer);
+        let read = reading.join().map_err(|_| "what qemu-img printed could not be read")?;
+        Ok((read, code?))
+    })
 }
 
 /// Which signals were ignored when this process began.

@@ -1,76 +1,64 @@
 //! For zsh.
 
-use qemu_exec::cmd::{OptionSpec, Subcommand, ValueKind};
-
-use super::{choices, inspect_choices, quoted};
-use crate::own::{COMMANDS, INSPECT, OPTIONS, Own};
-use crate::table::offered;
+use super::{Choice, first, offered, quoted};
+use crate::own::Takes;
 
 pub(super) fn script() -> String {
     let mut text =
         String::from("#compdef qimg\n\n_qimg() {\n    local curcontext=$curcontext state line\n    _arguments -C \\\n");
-    for own in OPTIONS {
-        for spec in own_specs(own) {
-            text.push_str(&format!("        {} \\\n", quoted(&spec)));
-        }
+    for spec in first().iter().flat_map(|option| specs(option, "")) {
+        text.push_str(&format!("        {} \\\n", quoted(&spec)));
     }
     text.push_str("        '1:subcommand:->subcommand' '*::argument:->argument' && return\n    case $state in\n");
     text.push_str("    subcommand)\n        local -a subcommands=(\n");
-    let about = COMMANDS.iter().map(|(name, _, doc)| (*name, *doc));
-    for (name, doc) in Subcommand::ALL.iter().map(|sub| (sub.as_str(), sub.summary())).chain(about) {
-        text.push_str(&format!("            {}\n", quoted(&format!("{name}:{doc}"))));
+    let all = offered();
+    for offered in &all {
+        text.push_str(&format!("            {}\n", quoted(&format!("{}:{}", offered.name, offered.doc))));
     }
     text.push_str("        )\n        _describe subcommand subcommands ;;\n    argument)\n        case $words[1] in\n");
-    text.push_str("        completions) _values shell bash zsh fish ;;\n");
-    text.push_str("        inspect)\n            _arguments -s \\\n");
-    for own in INSPECT {
-        let choices = inspect_choices(own).join(" ");
-        let action = if choices.is_empty() { choices } else { format!("({choices})") };
-        let value = own.value.map_or_else(String::new, |value| format!(":{value}:{action}"));
-        let sign = if value.is_empty() { "" } else { "=" };
-        let spec = format!("*--{}{sign}[{}]{value}", own.long, escaped(own.doc));
-        text.push_str(&format!("                {} \\\n", quoted(&spec)));
-    }
-    text.push_str("                '*:file:_files' ;;\n");
-    for subcommand in Subcommand::ALL {
-        text.push_str(&format!("        {})\n            _arguments -s \\\n", subcommand.as_str()));
-        for spec in subcommand.options() {
-            for option in offered(spec) {
-                text.push_str(&format!("                {} \\\n", quoted(&option_spec(spec, &option))));
-            }
+    for offered in &all {
+        text.push_str(&format!("        {})\n            _arguments -s", offered.name));
+        for spec in offered.options.iter().flat_map(|option| specs(option, "*")) {
+            text.push_str(&format!(" \\\n                {}", quoted(&spec)));
         }
-        text.push_str("                '*:file:_files' ;;\n");
+        let operands = action(offered.operands, &offered.operands.words());
+        if offered.operands != Takes::Nothing {
+            text.push_str(&format!(" \\\n                {}", quoted(&format!("*:argument:{operands}"))));
+        }
+        text.push_str(" ;;\n");
     }
     text.push_str("        esac ;;\n    esac\n}\n\n_qimg \"$@\"\n");
     text
 }
 
-fn own_specs(own: &Own) -> Vec<String> {
-    let doc = escaped(own.doc);
-    let value = match own.long {
-        "dry-run" => "=-::form:(shell json)",
-        "sudo" => "=-::user:_users",
-        "qemu-img" => "=:program:_files",
-        _ if own.has_separate_value() => "=:value:",
-        _ => "",
+/// One specification a spelling; `again` is `*` where an option may be repeated.
+fn specs(option: &Choice, again: &str) -> Vec<String> {
+    let doc = escaped(option.doc);
+    let spec = |spelled: &String| match &option.value {
+        None => format!("{again}{spelled}[{doc}]"),
+        Some(value) => {
+            // The value stands behind the explanation, the sign in front of it.
+            let sign = match (spelled.starts_with("--"), value.optional) {
+                (true, true) => "=-",
+                (true, false) => "=",
+                (false, _) => "+",
+            };
+            let optional = if value.optional { ":" } else { "" };
+            let action = action(value.takes, &value.words);
+            format!("{again}{spelled}{sign}[{doc}]:{optional}{}:{action}", escaped(value.name))
+        }
     };
-    // The value stands behind the explanation, the `=` in front of it.
-    let (sign, action) = value.split_once(':').map_or(("", String::new()), |(sign, rest)| (sign, format!(":{rest}")));
-    let letter = own.short.map(|letter| format!("-{letter}[{doc}]"));
-    letter.into_iter().chain([format!("--{}{sign}[{doc}]{action}", own.long)]).collect()
+    option.spelled.iter().map(spec).collect()
 }
 
-fn option_spec(spec: &OptionSpec, option: &str) -> String {
-    let doc = escaped(spec.doc);
-    let Some(value) = spec.value else { return format!("*{option}[{doc}]") };
-    let sign = if option.starts_with("--") { "=" } else { "+" };
-    let choices = choices(spec);
-    let action = match value.kind {
-        _ if !choices.is_empty() => format!("({})", choices.join(" ")),
-        ValueKind::Image => "_files".to_owned(),
+fn action(takes: Takes, words: &[&str]) -> String {
+    match takes {
+        _ if !words.is_empty() => format!("({})", words.join(" ")),
+        Takes::File | Takes::CommandLine => "_files".to_owned(),
+        Takes::Directory => "_files -/".to_owned(),
+        Takes::User => "_users".to_owned(),
         _ => String::new(),
-    };
-    format!("*{option}{sign}[{doc}]:{}:{action}", value.name)
+    }
 }
 
 /// What would end an explanation, or begin something in it.

@@ -1,0 +1,94 @@
+//! The commands of qimg.
+
+use qemu_exec::cmd::Subcommand;
+
+use super::{Command, HUMAN_OR_JSON, Own, Takes, flag, own};
+
+const LIKE_NONE: Command =
+    Command { name: "", uses: &[], options: &[], like: None, operands: Takes::Nothing, note: "" };
+
+const OUTPUT: &[Own] = &[own("output", "human|json", HUMAN_OR_JSON, "text for people, or JSON")];
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "explain",
+        uses: &[("[--output=human|json] -- qemu-img …", "tells what each argument of a command line does")],
+        options: OUTPUT,
+        operands: Takes::CommandLine,
+        ..LIKE_NONE
+    },
+    Command {
+        name: "lint",
+        uses: &[
+            (
+                "[--output=human|json] -- qemu-img …",
+                "tells what is risky about a command line run here and now; exit status 1 if anything is",
+            ),
+            ("[--output=human|json] -", "the same for every qemu-img of a shell script on standard input"),
+        ],
+        options: OUTPUT,
+        operands: Takes::CommandLine,
+        ..LIKE_NONE
+    },
+    Command {
+        name: "inspect",
+        uses: &[(
+            "[OPTION…] FILE…|-",
+            "tells from the bytes alone what images are and refer to, and whether to refuse them",
+        )],
+        options: INSPECT,
+        operands: Takes::File,
+        note: "It exits with 1 if it refuses an image, 2 if it cannot read one.",
+        ..LIKE_NONE
+    },
+    Command {
+        name: "import",
+        uses: &[(
+            "SRC DST [OPTION…]",
+            "converts an image from a stranger, with the target's options of convert, if inspection accepts it",
+        )],
+        options: IMPORT,
+        like: Some(Subcommand::Convert),
+        operands: Takes::File,
+        note: "It takes the options of convert too: -f is what the image is said to be. It exits with 1 if it refuses.",
+    },
+    Command {
+        name: "clean",
+        uses: &[(
+            "[--dry-run] DIR…",
+            "removes the unfinished images (.NAME.partial) in a directory that nobody is writing any more",
+        )],
+        options: &[flag("dry-run", "only tell what would be removed")],
+        operands: Takes::Directory,
+        ..LIKE_NONE
+    },
+    Command {
+        name: "options",
+        uses: &[("", "prints every option of every subcommand, and since when it exists")],
+        ..LIKE_NONE
+    },
+    Command {
+        name: "completions",
+        uses: &[("bash|zsh|fish", "prints completions for a shell")],
+        operands: Takes::OneOf(&["bash", "zsh", "fish"]),
+        ..LIKE_NONE
+    },
+    Command { name: "man", uses: &[("", "prints a manual page")], ..LIKE_NONE },
+];
+
+const INSPECT: &[Own] = &[
+    own("output", "human|json", HUMAN_OR_JSON, "a table, or a JSON object for each file on a line of its own"),
+    own("claimed", "FORMAT", Takes::Format, "what the images are said to be; anything else is refused"),
+    own("max-virtual-size", "SIZE", Takes::Text, "refuse images of a larger virtual size; 16T unless given"),
+    own("grant", "CODE", Takes::Code, "do not refuse an image for this; can be given more than once"),
+    flag("hybrid", "accept optical discs with a partition table"),
+];
+
+/// Beside those of `convert`.
+const IMPORT: &[Own] = &[
+    own("max-virtual-size", "SIZE", Takes::Text, "refuse an image of a larger virtual size; 16T unless given"),
+    own("grant", "CODE", Takes::Code, "do not refuse the image for this; can be given more than once"),
+    flag("hybrid", "accept an optical disc with a partition table"),
+    own("key-file", "FILE", Takes::File, "the passphrase of an encrypted image"),
+    flag("replace", "replace what has the target's name"),
+];

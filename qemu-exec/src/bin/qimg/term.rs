@@ -1,0 +1,110 @@
+//! What people look at: how wide their terminal is, whether it has colours, and text that is safe on it.
+
+use std::io::{IsTerminal as _, stdout};
+
+/// What a line may be at least and at most, however the terminal is.
+const WIDTHS: std::ops::RangeInclusive<usize> = 30..=400;
+
+/// Standard output as people see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Terminal {
+    /// In columns: the terminal's, or else `COLUMNS`, or else 80.
+    pub(crate) width: usize,
+    colours: bool,
+}
+
+/// How a piece of text stands out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    Bold,
+    Dim,
+    Good,
+    Warning,
+    Bad,
+    /// The colour of one image of a chain.
+    Layer(usize),
+}
+
+/// The colours of the images of a chain, which come round again: of the palette of 256, readable on dark and light.
+const LAYERS: [u8; 6] = [33, 208, 35, 170, 37, 136];
+
+/// Whether standard output is a terminal.
+pub(crate) fn is_terminal() -> bool {
+    stdout().is_terminal()
+}
+
+impl Terminal {
+    pub(crate) fn new() -> Self {
+        let size = rustix::termios::tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));
+        let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
+        let width = size.filter(|width| *width > 0).or_else(columns).unwrap_or(80);
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let colours = is_terminal() && !set("NO_COLOR") && !dumb;
+        Self { width: width.clamp(*WIDTHS.start(), *WIDTHS.end()), colours }
+    }
+
+    /// The text in its style, if the terminal has any.
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
+        if !self.colours || text.is_empty() {
+            return text.to_owned();
+        }
+        let code = match style {
+            Style::Bold => "1".to_owned(),
+            Style::Dim => "2".to_owned(),
+            Style::Good => "32".to_owned(),
+            Style::Warning => "33".to_owned(),
+            Style::Bad => "1;31".to_owned(),
+            Style::Layer(depth) => {
+                format!("38;5;{}", LAYERS.get(depth % LAYERS.len()).copied().unwrap_or_default())
+            }
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// Text on one line in which nothing moves the cursor or turns round what stands beside it.
+pub(crate) fn printable(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_format(c) {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// Whether a character is none, but says in what direction others run, or where a line ends.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A number of bytes as people say it: `512 B`, `1.5 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let Some(power) = (1..=UNITS.len()).rev().find(|power| bytes >> (10 * power) > 0) else {
+        return format!("{bytes} B");
+    };
+    // In tenths, rounded down, so that nothing is said to be there that is not.
+    let tenths = (u128::from(bytes) * 10) >> (10 * power);
+    let unit = UNITS.get(power - 1).copied().unwrap_or_default();
+    match tenths % 10 {
+        0 => format!("{} {unit}", tenths / 10),
+        _ if tenths >= 1000 => format!("{} {unit}", tenths / 10),
+        tenth => format!("{}.{tenth} {unit}", tenths / 10),
+    }
+}
+
+/// How much of a whole something is: `12 %`, and `under 1 %` or `over 99 %` for what would look like nothing or all.
+pub(crate) fn share(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "0 %".to_owned();
+    }
+    match u128::from(part) * 100 / u128::from(whole) {
+        0 if part > 0 => "under 1 %".to_owned(),
+        99 if part < whole => "over 99 %".to_owned(),
+        percent => format!("{percent} %"),
+    }
+}

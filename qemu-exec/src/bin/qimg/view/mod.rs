@@ -1,0 +1,125 @@
+//! What people look at where a program would read: tables for `info` and `check`, a drawing for `map`.
+//!
+//! qemu-img is run as it was asked, but that it prints JSON, which is made into the view as it comes.
+
+mod check;
+mod info;
+
+use std::ffi::OsString;
+use std::io::{self, PipeReader, Read as _, Write as _};
+use std::process::ExitCode;
+
+use qemu_exec::cmd::{CommandLine, Subcommand};
+use qemu_exec::{Executor, Request};
+
+use crate::term::{Style, Terminal, printable};
+use crate::{Error, run, term};
+
+/// When there are views.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Pretty {
+    /// On a terminal.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// A view of what one subcommand prints.
+#[derive(Clone, Copy)]
+pub(crate) enum View {
+    Info { chain: bool },
+    Check,
+}
+
+/// How much JSON of `info` and `check` is taken.
+const MOST: u64 = 64 << 20;
+
+impl View {
+    /// The view of this command line, if there is to be one: not where it says itself what is printed.
+    pub(crate) fn of(line: &CommandLine, pretty: Pretty) -> Option<Self> {
+        let wanted = match pretty {
+            Pretty::Auto => term::is_terminal(),
+            Pretty::Always => true,
+            Pretty::Never => false,
+        };
+        if !wanted || line.has("output") || line.has("q") || line.asks_for_help() {
+            return None;
+        }
+        match line.subcommand() {
+            Subcommand::Info => Some(Self::Info { chain: line.has("backing-chain") }),
+            Subcommand::Check => Some(Self::Check),
+            _ => None,
+        }
+    }
+
+    /// The command that prints what the view is made of.
+    pub(crate) fn command(command: &[OsString]) -> impl Iterator<Item = OsString> {
+        let json = OsString::from("--output=json");
+        let (subcommand, rest) = command.split_at(command.len().min(1));
+        subcommand.iter().cloned().chain([json]).chain(rest.iter().cloned())
+    }
+
+    /// Runs it, and shows what came of it. The exit status is qemu-img's.
+    pub(crate) fn run(self, executor: &dyn Executor, request: Request<'_>) -> Result<ExitCode, Error> {
+        let (json, code) = run::read(executor, request, all)?;
+        let terminal = Terminal::new();
+        let text = match self {
+            Self::Info { chain: false } => info::one(&json, terminal),
+            Self::Info { chain: true } => info::chain(&json, terminal),
+            Self::Check => check::text(&json, terminal),
+        };
+        // What is not understood is shown as it is. Nothing was printed by what failed, and qemu-img has said why.
+        let text = text.unwrap_or_else(|| plain(&json));
+        io::stdout().write_all(text.as_bytes())?;
+        Ok(code)
+    }
+}
+
+/// What there is to read, and not more than anybody wants to see; it is read to its end.
+fn all(mut pipe: PipeReader) -> Vec<u8> {
+    let mut json = Vec::new();
+    // An error ends it as the end does.
+    let _ = pipe.by_ref().take(MOST).read_to_end(&mut json);
+    let _ = io::copy(&mut pipe, &mut io::sink());
+    json
+}
+
+fn plain(json: &[u8]) -> String {
+    String::from_utf8_lossy(json).lines().map(|line| printable(line) + "\n").collect()
+}
+
+/// Rows of a name and what is to be said about it, which may be several lines, under a heading.
+struct Rows {
+    terminal: Terminal,
+    rows: Vec<(&'static str, String)>,
+}
+
+impl Rows {
+    const fn new(terminal: Terminal) -> Self {
+        Self { terminal, rows: Vec::new() }
+    }
+
+    fn row(&mut self, name: &'static str, value: impl Into<String>) {
+        self.rows.push((name, value.into()));
+    }
+
+    fn maybe(&mut self, name: &'static str, value: Option<impl Into<String>>) {
+        if let Some(value) = value {
+            self.row(name, value);
+        }
+    }
+
+    fn text(&self) -> String {
+        let width = self.rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let mut text = String::new();
+        for (name, value) in &self.rows {
+            let mut name = *name;
+            for line in value.lines() {
+                text.push_str(&format!("  {}  {line}\n", self.terminal.paint(Style::Dim, &format!("{name:<width$}"))));
+                name = "";
+            }
+        }
+        text
+    }
+}

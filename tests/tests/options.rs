@@ -219,7 +219,7 @@ fn bash_completes() {
     let script = printed(&["completions", "bash"]);
     for (words, wanted) in [
         ("qimg re", vec!["rebase", "resize"]),
-        ("qimg --timeout 5 --dry-run = json ch", vec!["check"]),
+        ("qimg --timeout 5 --dry-run = json che", vec!["check"]),
         ("qimg --timeout = 5 me", vec!["measure"]),
         ("qimg --dry-run = ", vec!["shell", "json"]),
         ("qimg check -r ", vec!["leaks", "all"]),

@@ -146,3 +146,109 @@ fn a_name_does_nothing_to_a_terminal() {
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{line:?}: {shown:?}");
     }
 }
+
+/// A chain of three, each with a mebibyte of data of its own: the lowest the first of four, the others the third and last.
+fn chain(directory: &Path) {
+    let base = "base & <b>.raw";
+    std::fs::write(directory.join(base), vec![1; 1 << 20]).unwrap();
+    std::fs::OpenOptions::new().write(true).open(directory.join(base)).unwrap().set_len(4 << 20).unwrap();
+    make(directory, &["create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", "mid.qcow2"]);
+    make(directory, &["create", "-q", "-f", "qcow2", "-b", "mid.qcow2", "-F", "qcow2", "top.qcow2"]);
+    std::fs::write(directory.join("data"), vec![7; 1 << 20]).unwrap();
+    for (image, offset) in [("mid.qcow2", "2M"), ("top.qcow2", "3M")] {
+        let part = format!("driver=raw,offset={offset},size=1M,file.driver=qcow2,file.file.filename={image}");
+        make(directory, &["convert", "-n", "-f", "raw", "--target-image-opts", "data", &part]);
+    }
+}
+
+#[test]
+fn a_map_is_drawn_in_any_width() {
+    let directory = scratch();
+    let directory = directory.path();
+    chain(directory);
+    for columns in [40, 80, 200_u16] {
+        let (status, shown) = on_terminal(qimg(directory).args(["map", "top.qcow2"]).env("NO_COLOR", "1"), columns);
+        assert!(status.success() && is_text(&shown), "{shown:?}");
+        assert!(shown.lines().all(|line| line.chars().count() <= usize::from(columns)), "{columns}: {shown}");
+        let lanes: Vec<Vec<char>> =
+            shown.lines().filter(|line| line.contains('▕')).map(|line| line.chars().skip(4).collect()).collect();
+        assert_eq!(lanes.len(), 4, "{shown}");
+        // Each quarter is of one: the last of the top image, the third of the next, the first of the lowest, whose file has a
+        // hole behind that.
+        let width = lanes[0].len() - 1;
+        for (lane, quarter) in [(0, 3), (1, 2), (2, 0), (3, 1)] {
+            let at = |part: usize| lanes[lane][width * (2 * part + 1) / 8];
+            let drawn: Vec<char> = (0..4).map(at).collect();
+            let wanted: Vec<char> = (0..4).map(|part| if part == quarter { '█' } else { ' ' }).collect();
+            assert_eq!(drawn, wanted, "{lane} of {columns}: {shown}");
+        }
+        for line in [" 0  1 MiB, 25 %  top.qcow2", " 1  1 MiB, 25 %  mid.qcow2", " 2  1 MiB, 25 %  base & <b>.raw"] {
+            assert!(shown.lines().any(|shown| shown == line), "{line:?} in {shown}");
+        }
+        assert!(shown.starts_with("top.qcow2: 75 % of 4 MiB is data\n"), "{shown}");
+    }
+    let (_, colours) = on_terminal(qimg(directory).args(["map", "top.qcow2"]), 80);
+    assert!(colours.contains("\u{1b}[38;5;"), "{colours}");
+    let bare = Command::new(qemu_img()).args(["map", "top.qcow2"]).current_dir(directory).output().unwrap();
+    assert_eq!(piped(directory, &["map", "top.qcow2"]).stdout, bare.stdout);
+}
+
+/// Whether every element is closed where it has to be, and nothing else begins one.
+fn is_xml(text: &str) -> bool {
+    let mut open = Vec::new();
+    for piece in text.split('<').skip(1) {
+        let Some((tag, rest)) = piece.split_once('>') else { return false };
+        if rest.contains(">") && open.last() != Some(&"style") && !tag.starts_with("style") {
+            return false;
+        }
+        match tag.strip_prefix('/') {
+            Some(name) if open.pop() == Some(name) => {}
+            Some(_) => return false,
+            None if tag.ends_with('/') => {}
+            None => open.push(tag.split(' ').next().unwrap()),
+        }
+    }
+    let entities =
+        text.split('&').skip(1).all(|rest| ["amp;", "lt;", "gt;", "quot;"].iter().any(|e| rest.starts_with(e)));
+    open.is_empty() && entities
+}
+
+#[test]
+fn a_map_is_a_picture() {
+    let directory = scratch();
+    let directory = directory.path();
+    chain(directory);
+    let picture = |args: &[&str]| {
+        let output = piped(directory, args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        (String::from_utf8(output.stdout).unwrap(), std::fs::read_to_string(directory.join("a.svg")).unwrap())
+    };
+    let (printed, svg) = picture(&["map", "--svg", "a.svg", "top.qcow2"]);
+    assert!(printed.is_empty() && svg.starts_with("<svg ") && is_xml(&svg), "{printed}{svg}");
+    for part in [
+        "<title>top.qcow2: 75 % of 4 MiB is data</title>",
+        "base &amp; &lt;b&gt;.raw",
+        ">1 MiB, 25 %<",
+        "prefers-color-scheme: dark",
+    ] {
+        assert!(svg.contains(part), "{part} in {svg}");
+    }
+    assert!(svg.len() < 8000, "{}", svg.len());
+    let theirs =
+        Command::new(qemu_img()).args(["map", "--output=json", "top.qcow2"]).current_dir(directory).output().unwrap();
+    let (json, again) = picture(&["map", "--output=json", "top.qcow2", "--svg=a.svg"]);
+    assert_eq!((json.as_bytes(), again), (&theirs.stdout[..], svg.clone()));
+    assert_eq!(text(&piped(directory, &["map", "--svg", "-", "top.qcow2"])), svg);
+    // An image is not taken for a picture that may be made anew.
+    for (line, part) in [
+        (&["map", "--svg", "mid.qcow2", "top.qcow2"][..], "is not an SVG picture"),
+        (&["map", "--svg"], "--svg takes the name"),
+        (&["map", "--svg", "a.svg", "--output=human", "top.qcow2"], "a picture is made of JSON"),
+        (&["map", "--svg", "missing/a.svg", "top.qcow2"], "`missing/a.svg` could not be written"),
+    ] {
+        let output = piped(directory, line);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(part), "{line:?}: {output:?}");
+    }
+    assert_eq!(piped(directory, &["map", "--svg", "a.svg", "missing"]).status.code(), Some(1));
+}

@@ -12,7 +12,7 @@ use qemu_exec::cmd::{ByteSize, Subcommand};
 use crate::Error;
 use crate::dry_run::Format;
 use crate::view::Pretty;
-use crate::{clean, completions, explain, inspect, lint, man, own, table};
+use crate::{chain, clean, completions, explain, inspect, lint, man, own, table};
 
 /// What qimg was asked to do.
 pub(crate) enum Action {
@@ -20,6 +20,7 @@ pub(crate) enum Action {
     /// Prints it, and exits with 1 if anything was found.
     Report(String, bool),
     Inspect(inspect::Inspect),
+    Chain(chain::Chain),
     Run(Options),
 }
 
@@ -120,6 +121,7 @@ pub(crate) fn parse() -> Result<Action, Error> {
                     .map(|(text, found)| Action::Report(text, found));
             }
             Value(command) if command == "inspect" => return inspect::parse(parser.raw_args()?).map(Action::Inspect),
+            Value(command) if command == "chain" => return chain::parse(parser.raw_args()?).map(Action::Chain),
             Value(command) if command == "explain" => return explain::text(parser.raw_args()?).map(Action::Print),
             Value(command) if command == "completions" => {
                 return completions::text(parser.raw_args()?).map(Action::Print);

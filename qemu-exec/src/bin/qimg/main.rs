@@ -1,6 +1,7 @@
 //! `qimg`: a drop-in for `qemu-img` that shows what would run, bounds it, and keeps secrets out of sight.
 
 mod args;
+mod chain;
 mod clean;
 mod completions;
 mod dry_run;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::from(u8::from(found)))
         }
         Action::Inspect(inspect) => inspect.run(),
+        Action::Chain(chain) => chain.run(),
         Action::Run(options) if options.command.first().is_some_and(|command| command == "import") => {
             import::import(&options)
         }
@@ -61,10 +63,14 @@ type Error = Box<dyn std::error::Error>;
 /// What a version of qemu-img lacks is for that one to say: it may be a build that has it all the same, and what is
 /// added here (a cache mode, a secret by another way) every version has.
 fn act(options: &Options) -> Result<ExitCode, Error> {
-    let mut line = CommandLine::parse(options.command.iter().cloned())?;
-    let view = View::of(&line, options.pretty);
-    if view.is_some() {
-        line = CommandLine::parse(View::command(&options.command))?;
+    let (command, svg) = match options.command.first() {
+        Some(name) if name == "map" => view::take_svg(&options.command)?,
+        _ => (options.command.clone(), None),
+    };
+    let mut line = CommandLine::parse(command.iter().cloned())?;
+    let view = View::of(&line, options.pretty, svg)?;
+    if view.is_some() && !line.has("output") {
+        line = CommandLine::parse(View::command(&command))?;
     }
     secrets::take_over(&mut line, options.dry_run.is_some())?;
     let mut invocation = line.invocation()?;
@@ -89,7 +95,7 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         None => match view {
-            Some(view) => view.run(&*executor, request),
+            Some(view) => view.run(&*executor, request, &line),
             None => run::run(&*executor, request),
         },
     }

@@ -87,7 +87,15 @@ pub(crate) const OPTIONS: &[Own] = &[
 ];
 
 /// What qimg adds to the options of a subcommand.
-pub(crate) const ADDED: &[(Subcommand, &[Own])] = &[];
+pub(crate) const ADDED: &[(Subcommand, &[Own])] = &[(
+    Subcommand::Map,
+    &[own(
+        "svg",
+        "FILE",
+        Takes::File,
+        "draws it into a picture, too; with --output=json qemu-img's map is printed as well",
+    )],
+)];
 
 /// The same for one.
 pub(crate) fn added(subcommand: Subcommand) -> &'static [Own] {

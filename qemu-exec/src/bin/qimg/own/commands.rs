@@ -53,6 +53,19 @@ pub(crate) const COMMANDS: &[Command] = &[
         note: "It takes the options of convert too: -f is what the image is said to be. It exits with 1 if it refuses.",
     },
     Command {
+        name: "chain",
+        uses: &[("[OPTION…] IMAGE…", "draws what images are based on, from their bytes alone")],
+        options: &[
+            own("output", "human|json", HUMAN_OR_JSON, "a tree, or a JSON object for each image on a line of its own"),
+            Own { short: Some('f'), ..own("format", "FORMAT", Takes::Format, "what the images are read as") },
+            flag("follow", "open backing files outside of an image's directory too, wherever they are"),
+        ],
+        operands: Takes::File,
+        note: "No qemu-img is run, and nothing is opened but files and disks, by the names in the images. It exits with \
+               1 if an image of a chain is missing, not opened, or not what it is said to be.",
+        ..LIKE_NONE
+    },
+    Command {
         name: "clean",
         uses: &[(
             "[--dry-run] DIR…",

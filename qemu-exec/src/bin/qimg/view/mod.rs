@@ -4,9 +4,11 @@
 
 mod check;
 mod info;
+mod map;
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Read as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use qemu_exec::cmd::{CommandLine, Subcommand};
@@ -14,6 +16,8 @@ use qemu_exec::{Executor, Request};
 
 use crate::term::{Style, Terminal, printable};
 use crate::{Error, run, term};
+
+pub(crate) use map::{Drawing, take_svg};
 
 /// When there are views.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -26,10 +30,11 @@ pub(crate) enum Pretty {
 }
 
 /// A view of what one subcommand prints.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum View {
     Info { chain: bool },
     Check,
+    Map(Drawing),
 }
 
 /// How much JSON of `info` and `check` is taken.
@@ -37,20 +42,29 @@ const MOST: u64 = 64 << 20;
 
 impl View {
     /// The view of this command line, if there is to be one: not where it says itself what is printed.
-    pub(crate) fn of(line: &CommandLine, pretty: Pretty) -> Option<Self> {
+    pub(crate) fn of(line: &CommandLine, pretty: Pretty, svg: Option<PathBuf>) -> Result<Option<Self>, Error> {
         let wanted = match pretty {
             Pretty::Auto => term::is_terminal(),
             Pretty::Always => true,
             Pretty::Never => false,
         };
-        if !wanted || line.has("output") || line.has("q") || line.asks_for_help() {
-            return None;
+        if line.asks_for_help() {
+            return Ok(None);
         }
-        match line.subcommand() {
-            Subcommand::Info => Some(Self::Info { chain: line.has("backing-chain") }),
-            Subcommand::Check => Some(Self::Check),
+        let output = line.value("output").and_then(|output| output.to_str());
+        if svg.is_some() && output.is_some_and(|output| output != "json") {
+            return Err("a picture is made of JSON: give --svg without --output, or with --output=json".into());
+        }
+        let wanted = wanted && output.is_none() && !line.has("q");
+        Ok(match line.subcommand() {
+            Subcommand::Info if wanted => Some(Self::Info { chain: line.has("backing-chain") }),
+            Subcommand::Check if wanted => Some(Self::Check),
+            Subcommand::Map if wanted || svg.is_some() => {
+                let on_stdout = svg.as_ref().is_some_and(|file| file.as_os_str() == "-");
+                Some(Self::Map(Drawing { strip: wanted && !on_stdout, json: output.is_some() && !on_stdout, svg }))
+            }
             _ => None,
-        }
+        })
     }
 
     /// The command that prints what the view is made of.
@@ -61,13 +75,21 @@ impl View {
     }
 
     /// Runs it, and shows what came of it. The exit status is qemu-img's.
-    pub(crate) fn run(self, executor: &dyn Executor, request: Request<'_>) -> Result<ExitCode, Error> {
+    pub(crate) fn run(
+        &self,
+        executor: &dyn Executor,
+        request: Request<'_>,
+        line: &CommandLine,
+    ) -> Result<ExitCode, Error> {
+        if let Self::Map(drawing) = self {
+            return drawing.run(executor, request, line);
+        }
         let (json, code) = run::read(executor, request, all)?;
         let terminal = Terminal::new();
         let text = match self {
             Self::Info { chain: false } => info::one(&json, terminal),
             Self::Info { chain: true } => info::chain(&json, terminal),
-            Self::Check => check::text(&json, terminal),
+            Self::Check | Self::Map(_) => check::text(&json, terminal),
         };
         // What is not understood is shown as it is. Nothing was printed by what failed, and qemu-img has said why.
         let text = text.unwrap_or_else(|| plain(&json));

@@ -1,0 +1,192 @@
+//! `map` as a drawing: in the terminal, and as a picture.
+
+mod cells;
+mod strip;
+mod svg;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, PipeReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use qemu_exec::cmd::{CommandLine, Location};
+use qemu_exec::{Executor, Request};
+
+use crate::chain::{Reach, walk};
+use crate::term::{Style, Terminal, printable, share, size};
+use crate::{Error, complain, run};
+
+use cells::{Cells, LANES};
+use strip::ZEROS;
+
+/// What is to be made of a map.
+#[derive(Clone)]
+pub(crate) struct Drawing {
+    /// It is drawn in the terminal.
+    pub(super) strip: bool,
+    /// What qemu-img prints is printed too.
+    pub(super) json: bool,
+    /// The file of the picture; `-` for standard output.
+    pub(super) svg: Option<PathBuf>,
+}
+
+/// Takes `--svg FILE` out of a command line of `map`, which is qemu-img's but for that.
+pub(crate) fn take_svg(command: &[OsString]) -> Result<(Vec<OsString>, Option<PathBuf>), Error> {
+    let (mut rest, mut svg) = (Vec::new(), None);
+    let mut args = command.iter();
+    while let Some(arg) = args.next() {
+        let text = arg.to_string_lossy();
+        if arg == "--" {
+            rest.push(arg.clone());
+            rest.extend(args.by_ref().cloned());
+        } else if arg == "--svg" {
+            svg = Some(PathBuf::from(args.next().ok_or("--svg takes the name of a picture to be written")?));
+        } else if let (Some(_), Some(name)) = (arg.to_str(), text.strip_prefix("--svg=")) {
+            svg = Some(PathBuf::from(name));
+        } else {
+            rest.push(arg.clone());
+        }
+    }
+    if let Some(file) = &svg {
+        check_picture(file)?;
+    }
+    Ok((rest, svg))
+}
+
+/// A picture may be made anew; anything else that has its name may be somebody's image.
+fn check_picture(file: &Path) -> Result<(), Error> {
+    if file.as_os_str() == "-" {
+        return Ok(());
+    }
+    let mut begin = [0; 4];
+    let read = match file.metadata() {
+        Ok(meta) if meta.is_file() && meta.len() > 0 => {
+            File::open(file).and_then(|mut open| open.read_exact(&mut begin))
+        }
+        _ => return Ok(()),
+    };
+    if read.is_ok() && begin == *b"<svg" {
+        return Ok(());
+    }
+    Err(format!("`{}` exists and is not an SVG picture: give --svg another name", file.display()).into())
+}
+
+/// What the images of a chain are called.
+pub(super) struct Names {
+    names: Vec<String>,
+}
+
+impl Names {
+    /// qemu-img has opened what the images name already; of that, only files are looked at here.
+    fn of(request: &Request<'_>, line: &CommandLine) -> Self {
+        let top = request.invocation.reads().first().and_then(Location::path);
+        let format = line.value("f").and_then(|format| format.to_str());
+        let links = top.map(|top| walk(top, format, Reach::Anywhere)).unwrap_or_default();
+        Self { names: links.iter().map(|link| printable(&link.name)).collect() }
+    }
+
+    fn title(&self, cells: &Cells) -> String {
+        let name = self.names.first().map_or("image", String::as_str);
+        let data = cells.lanes().fold(0_u64, |sum, (_, bytes)| sum.saturating_add(bytes));
+        format!("{name}: {} of {} is data", share(data, cells.length), size(cells.length))
+    }
+
+    fn name(&self, depth: usize) -> String {
+        match self.names.get(depth) {
+            _ if depth == LANES - 1 => format!("image {depth} and all below it"),
+            Some(name) => name.clone(),
+            None => format!("image {depth} of the chain"),
+        }
+    }
+}
+
+/// One line of the legend, and of the drawing unless it is about nothing.
+pub(super) struct Entry {
+    lane: Option<usize>,
+    label: String,
+    name: String,
+    amount: String,
+    style: Style,
+}
+
+/// The images that have some of it, from the top one down, then zeros, then what is in none.
+pub(super) fn entries(cells: &Cells, names: &Names) -> Vec<Entry> {
+    let part = |bytes: u64| format!("{}, {}", size(bytes), share(bytes, cells.length));
+    let image = |(depth, bytes): (usize, u64)| Entry {
+        lane: Some(depth),
+        label: depth.to_string(),
+        name: names.name(depth),
+        amount: part(bytes),
+        style: Style::Layer(depth),
+    };
+    let mut entries: Vec<Entry> = cells.lanes().map(image).collect();
+    if cells.total.zero > 0 {
+        let amount = part(cells.total.zero);
+        entries.push(Entry {
+            lane: Some(ZEROS),
+            label: "z".to_owned(),
+            name: "zeros, stored as such".to_owned(),
+            amount,
+            style: Style::Warning,
+        });
+    }
+    if cells.nothing() > 0 {
+        entries.push(Entry {
+            lane: None,
+            label: String::new(),
+            name: "in no image, and reads as zeros".to_owned(),
+            amount: part(cells.nothing()),
+            style: Style::Dim,
+        });
+    }
+    if cells.compressed > 0 {
+        let amount = part(cells.compressed);
+        let name = "of the data is compressed".to_owned();
+        entries.push(Entry { lane: None, label: String::new(), name, amount, style: Style::Dim });
+    }
+    entries
+}
+
+impl Drawing {
+    pub(super) fn run(
+        &self,
+        executor: &dyn Executor,
+        request: Request<'_>,
+        line: &CommandLine,
+    ) -> Result<ExitCode, Error> {
+        let read = |mut pipe: PipeReader| {
+            let mut stdout = io::stdout();
+            let copy = if self.json { Some(&mut stdout as &mut dyn io::Write) } else { None };
+            let cells = Cells::read(&mut pipe, copy);
+            // Whoever stops reading ends qemu-img.
+            let _ = io::copy(&mut pipe, &mut io::sink());
+            cells
+        };
+        let names = Names::of(&request, line);
+        let (cells, code) = run::read(executor, request, read)?;
+        if code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+        let cells = match cells {
+            Ok(cells) => cells,
+            Err(error) => {
+                complain(&*Error::from(format!("no drawing can be made of what qemu-img printed: {error}")));
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        if let Some(file) = &self.svg {
+            let picture = svg::text(&cells, &names);
+            let written = if file.as_os_str() == "-" {
+                io::stdout().write_all(picture.as_bytes())
+            } else {
+                std::fs::write(file, picture)
+            };
+            written.map_err(|error| format!("the picture `{}` could not be written: {error}", file.display()))?;
+        }
+        if self.strip {
+            io::stdout().write_all(strip::text(&cells, &names, Terminal::new()).as_bytes())?;
+        }
+        Ok(code)
+    }
+}

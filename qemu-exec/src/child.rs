@@ -48,6 +48,7 @@ pub(crate) async fn watch<W: Waiting>(
         wall_time: started.elapsed(),
         user_time: exit.map_or(Duration::ZERO, |exit| exit.user_time),
         system_time: exit.map_or(Duration::ZERO, |exit| exit.system_time),
+        peak_memory: exit.and_then(|exit| exit.peak_memory),
     })
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limi
     };
     let kind = match outcome.end {
         End::TimedOut => ErrorKind::TimedOut,
+        End::OutOfMemory { .. } => ErrorKind::LimitHit(Limit::Memory),
         End::Stalled => ErrorKind::Stalled,
         End::Cancelled => ErrorKind::Cancelled,
         End::OutputTooLarge => ErrorKind::OutputTooLarge,
@@ -213,6 +214,10 @@ fn message(kind: ErrorKind, outcome: &Outcome, text: &Text, subject: Option<&Pat
         ErrorKind::KeyNeeded => format!("{image} is encrypted and needs its key: {said}"),
         ErrorKind::Locked => format!("{image} is in use by another process: {said}"),
         ErrorKind::NoSpace => format!("no space is left for {image}: {said}"),
+        ErrorKind::LimitHit(Limit::Memory) => match outcome.end {
+            End::OutOfMemory { limit: Some(limit) } => format!("the limit of {limit} bytes on memory was hit"),
+            _ => "the limit on memory was hit".to_owned(),
+        },
         ErrorKind::LimitHit(limit) => {
             format!("the limit of {} on {limit} was hit: {said}", limits.describe(limit))
         }

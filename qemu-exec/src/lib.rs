@@ -26,6 +26,7 @@
 #![deny(unsafe_code)]
 
 mod cancel;
+mod cgroup;
 mod child;
 mod classify;
 mod client;
@@ -68,6 +69,7 @@ pub use qemu_cmd as cmd;
 pub use qemu_info as info;
 
 pub use cancel::CancelToken;
+pub use cgroup::Cgroup;
 pub use client::{Checks, Import, QemuImg};
 pub use container::ContainerExecutor;
 pub use direct_io::{direct_io_works, safe_cache_mode};

@@ -36,6 +36,8 @@ pub enum Limit {
     OpenFiles,
     /// The number of processes and threads.
     Processes,
+    /// The memory of a [control group](crate::Cgroup), which counts what is really used.
+    Memory,
 }
 
 /// A limit as the kernel is told it. It displays as an option of prlimit(1).
@@ -66,6 +68,7 @@ impl fmt::Display for Limit {
             Self::FileSize => "file size",
             Self::OpenFiles => "open files",
             Self::Processes => "processes",
+            Self::Memory => "memory",
         })
     }
 }
@@ -155,6 +158,8 @@ impl Limits {
             Limit::FileSize => self.file_size.is_some(),
             Limit::OpenFiles => self.open_files.is_some(),
             Limit::Processes => self.processes.is_some(),
+            // No limit of a process.
+            Limit::Memory => false,
         }
     }
 
@@ -171,6 +176,7 @@ impl Limits {
             Limit::FileSize => bytes(self.file_size),
             Limit::OpenFiles => self.open_files.unwrap_or_default().to_string(),
             Limit::Processes => self.processes.unwrap_or_default().to_string(),
+            Limit::Memory => bytes(None),
         }
     }
 

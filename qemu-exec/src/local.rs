@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::cgroup::Group;
 use crate::environment::{Environment, env_builder};
 use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::secrets::{self, Scheme};
 use crate::start::{self, OwnStreams, Start, could_not};
 use crate::waiting::{Blocking, Waiting, now};
-use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
+use crate::{Cgroup, End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
 
 /// Runs qemu-img as the user who calls.
 ///
@@ -33,6 +34,7 @@ pub struct LocalExecutor {
     prlimit: Program,
     environment: Environment,
     directory: Option<PathBuf>,
+    cgroup: Option<Cgroup>,
     start: Start,
 }
 
@@ -57,6 +59,7 @@ impl LocalExecutor {
             prlimit: Program::new("prlimit"),
             environment: Environment::default(),
             directory: None,
+            cgroup: None,
             start: Start::Native,
         }
     }
@@ -83,6 +86,15 @@ impl LocalExecutor {
         self
     }
 
+    /// Gives each run a control group of its own. Default: none. Where that cannot be done a command is not run
+    /// ([`LimitsNotApplied`](ErrorKind::LimitsNotApplied)); [`portable`](Self::portable) cannot
+    /// ([`Refused`](ErrorKind::Refused)).
+    #[must_use]
+    pub fn cgroup(mut self, cgroup: Cgroup) -> Self {
+        self.cgroup = Some(cgroup);
+        self
+    }
+
     env_builder!(|executor| executor.environment, "Not for secrets: a dry run shows it.");
 
     /// Looks up what is needed.
@@ -102,12 +114,18 @@ impl LocalExecutor {
         let limits = request.effective_limits().within_own();
         let mut launch = Launch::new(self.qemu_img.path(), args).limited(limits, by).with_env(&self.environment);
         launch.directory.clone_from(&self.directory);
+        launch.cgroup.clone_from(&self.cgroup);
         launch
     }
 
     async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
         self.environment.check(request.invocation)?;
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
+        if self.cgroup.is_some() && self.start != Start::Native {
+            return Err(Error::new(ErrorKind::Refused)
+                .message("a portable start cannot enter a control group: use the native one")
+                .about(request.invocation));
+        }
         run(waiting, &request, request.timeout, self.start, |args| self.launch(&request, args)).await
     }
 }
@@ -193,8 +211,17 @@ pub(crate) async fn run<W: Waiting>(
         _ => None,
     };
     let launch = launch(std::mem::take(&mut filled.args));
+    // It outlives the child, whatever becomes of that.
+    let group = launch.cgroup.as_ref().map(|cgroup| cgroup.make().map_err(|error| error.about(request.invocation)));
+    let group = group.transpose()?;
+    let entrance = group.as_ref().map(Group::entrance).transpose();
+    let entrance = entrance.map_err(|source| could_not(request, "the control group could not be opened", source))?;
     let started = Instant::now();
-    let (prepared, pipes) = start::prepare(how, launch, streams, filled, request)?;
+    let (prepared, pipes) = start::prepare(how, launch, streams, filled, entrance, request)?;
     let child = waiting.start(prepared).await.map_err(|error| error.about(request.invocation))?;
-    child::watch(waiting, child, pipes, started, request, timeout).await
+    let outcome = child::watch(waiting, child, pipes, started, request, timeout).await?;
+    Ok(match &group {
+        Some(group) => group.judge(outcome),
+        None => outcome,
+    })
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use qemu_cmd::ByteSize;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,6 +14,11 @@ pub enum End {
     Signaled(i32),
     /// It ran out of the time that the request allowed, and was killed.
     TimedOut,
+    /// The kernel killed it, since its [control group](crate::Cgroup) had no more memory.
+    OutOfMemory {
+        /// How much that was allowed, if this run was given a limit of its own.
+        limit: Option<ByteSize>,
+    },
     /// It came no further and said nothing for as long as the request allowed, and was killed.
     Stalled,
     /// The request's token was cancelled, and it was killed.
@@ -40,6 +47,12 @@ pub struct Outcome {
     pub user_time: Duration,
     /// The same inside of the kernel.
     pub system_time: Duration,
+    /// How much memory it used at most; `None` where that cannot be known.
+    ///
+    /// Of a [control group](crate::Cgroup) it is what the group used, with the page cache. Otherwise it is what was
+    /// resident at once in the process, or in the largest one where others stand in front: as the kernel counts that,
+    /// this process is taken along, so that what did not need more than this one ever did is not known.
+    pub peak_memory: Option<ByteSize>,
 }
 
 impl Outcome {
@@ -53,6 +66,7 @@ impl Outcome {
             wall_time: Duration::ZERO,
             user_time: Duration::ZERO,
             system_time: Duration::ZERO,
+            peak_memory: None,
         }
     }
 

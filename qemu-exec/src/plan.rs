@@ -8,7 +8,7 @@ use std::time::Duration;
 use qemu_cmd::{SecretId, shell_quote};
 
 use crate::environment::Environment;
-use crate::{Limit, Limits};
+use crate::{Cgroup, Limit, Limits};
 
 /// How a secret reaches the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ impl Delivery {
 /// What is started: a program, its arguments and its environment, and what the child does before it is the program.
 ///
 /// The environment is complete: nothing is inherited. It displays as a line for a shell that does the same, with the
-/// variables left out, which a shell takes in front. Everything is exact, so that it can be pasted: a secret is in none
+/// variables and the control group left out, of which a shell takes the variables in front. Everything is exact, so that it can be pasted: a secret is in none
 /// of it, but a password that somebody wrote into a name is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,6 +52,8 @@ pub struct Launch {
     pub limits: Limits,
     /// The working directory, if it is not the caller's.
     pub directory: Option<PathBuf>,
+    /// Where the child gets a control group of its own, and with what bounds.
+    pub cgroup: Option<Cgroup>,
 }
 
 /// What an executor would do for a request.
@@ -107,7 +109,14 @@ impl Launch {
     #[must_use]
     pub fn new(program: &Path, args: Vec<OsString>) -> Self {
         let env = ["LC_ALL", "LANG"].map(|name| (name.into(), "C".into()));
-        Self { program: program.to_owned(), args, env: env.into(), limits: Limits::none(), directory: None }
+        Self {
+            program: program.to_owned(),
+            args,
+            env: env.into(),
+            limits: Limits::none(),
+            directory: None,
+            cgroup: None,
+        }
     }
 
     /// Puts another program in front, with `args` before what was the command.

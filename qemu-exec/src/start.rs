@@ -61,6 +61,8 @@ pub(crate) struct Prepared {
     start: Start,
     launch: Launch,
     descriptors: Descriptors,
+    /// The entrance of the control group that it is to be in.
+    cgroup: Option<OwnedFd>,
 }
 
 /// The other ends of a child's output; the first is `None` if it writes to the caller's own standard output.
@@ -72,18 +74,19 @@ pub(crate) fn prepare(
     launch: Launch,
     streams: OwnStreams,
     filled: Filled,
+    cgroup: Option<OwnedFd>,
     request: &Request<'_>,
 ) -> Result<(Prepared, Pipes), Error> {
     let (descriptors, stdout, stderr) =
         descriptors(streams, filled, request).map_err(|source| could_not_start(source).about(request.invocation))?;
-    Ok((Prepared { start, launch, descriptors }, (stdout, stderr)))
+    Ok((Prepared { start, launch, descriptors, cgroup }, (stdout, stderr)))
 }
 
 impl Prepared {
     /// Starts it, in a process group of its own. An error is not yet about a command.
     pub(crate) fn start(self) -> Result<Child, Error> {
         let (pid, pidfd) = match self.start {
-            Start::Native => native(&self.launch, &self.descriptors)?,
+            Start::Native => native(&self.launch, &self.descriptors, self.cgroup.as_ref())?,
             Start::Portable | Start::Tethered => portable(&self.launch, self.descriptors).map_err(could_not_start)?,
         };
         Ok(Child::new(pid, pidfd))
@@ -137,7 +140,7 @@ fn null() -> io::Result<OwnedFd> {
     Ok(open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-fn native(launch: &Launch, descriptors: &Descriptors) -> Result<(Pid, OwnedFd), Error> {
+fn native(launch: &Launch, descriptors: &Descriptors, cgroup: Option<&OwnedFd>) -> Result<(Pid, OwnedFd), Error> {
     // Where there is a NUL, there is no such argument.
     let c_string = |bytes: Vec<u8>| {
         CString::new(bytes).map_err(|source| {
@@ -164,6 +167,7 @@ fn native(launch: &Launch, descriptors: &Descriptors) -> Result<(Pid, OwnedFd), 
         args: &args,
         env: &env,
         directory: directory.as_deref(),
+        cgroup: cgroup.map(|cgroup| cgroup.as_fd()),
         limits: &limits,
         descriptors: &descriptors,
     };
@@ -198,6 +202,7 @@ fn explain(Failure { step, errno }: Failure, launch: &Launch) -> Error {
     let error = |kind, message: String| Error::new(kind).message(message).because(io::Error::from(errno));
     match step {
         Step::Create => error(ErrorKind::CouldNotStart, "no process could be made".into()),
+        Step::Cgroup => error(ErrorKind::LimitsNotApplied, "the process could not enter its control group".into()),
         Step::Group => error(ErrorKind::CouldNotStart, "the process got no group of its own".into()),
         Step::DeathSignal => error(ErrorKind::CouldNotStart, "the process could not be tied to this one".into()),
         Step::Directory => {

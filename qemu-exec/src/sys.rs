@@ -36,6 +36,8 @@ pub(crate) struct Program<'a> {
     pub(crate) args: &'a [CString],
     pub(crate) env: &'a [CString],
     pub(crate) directory: Option<&'a CStr>,
+    /// The `cgroup.procs` of the control group that it is to be in.
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
     pub(crate) limits: &'a [(Resource, Rlimit)],
     /// What its descriptors 0, 1, 2 and so on are. It has no other.
     pub(crate) descriptors: &'a [BorrowedFd<'a>],
@@ -46,7 +48,9 @@ pub(crate) struct Program<'a> {
 pub(crate) enum Step {
     /// The parent makes what is needed, and the child.
     Create,
-    /// The child gets a process group of its own.
+    /// The child enters its control group.
+    Cgroup,
+    /// It gets a process group of its own.
     Group,
     /// It asks to be killed when its parent is gone.
     DeathSignal,
@@ -170,6 +174,10 @@ impl Task<'_> {
     /// Only system calls from here on.
     fn run(&self) -> Result<Infallible, Failure> {
         reset_handlers();
+        // Before anything else, so that all of it counts; `0` is whoever writes it.
+        if let Some(cgroup) = self.program.cgroup {
+            io::write(cgroup, b"0").map_err(Step::Cgroup.failed())?;
+        }
         setpgid(None, None).map_err(Step::Group.failed())?;
         self.die_with_parent().map_err(Step::DeathSignal.failed())?;
         if let Some(directory) = self.program.directory {

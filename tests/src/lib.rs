@@ -7,6 +7,7 @@
 pub mod hostile;
 mod report;
 pub mod sshd;
+pub mod systemd;
 pub mod terminal;
 
 use std::ffi::{OsStr, OsString};

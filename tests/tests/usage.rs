@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use qemu_cmd::{Info, Source};
+use qemu_cmd::{ByteSize, Format, Info, Source};
 use qemu_exec::{DryRunExecutor, End, Executor, LocalExecutor, Outcome, Request};
+use tests::hostile::plain;
 use tests::{executable, local, scratch, with_source};
 
 /// Runs a shell script in the place of qemu-img.
@@ -58,4 +59,22 @@ fn the_real_one_uses_some_and_a_dry_run_none() {
     assert!(outcome.user_time + outcome.system_time > Duration::ZERO, "{outcome:?}");
     let dry = DryRunExecutor::new(local()).run(Request::new(&invocation)).unwrap();
     assert_eq!((dry.user_time, dry.system_time), (Duration::ZERO, Duration::ZERO));
+}
+
+/// However much this process has itself.
+#[test]
+fn peak_memory_is_true_or_absent() {
+    let directory = scratch();
+    let path = directory.path().join("a");
+    // A few bytes that make qemu-img load a table of 128 MiB.
+    plain::qcow().be64(24, 512 << 30).put(32, &[9, 6]).write(&path);
+    let invocation = Info::new(Source::new(&path, Format::Qcow)).invocation().unwrap();
+    for (number, executor) in [local(), local().portable()].into_iter().enumerate() {
+        let peak = executor.run(Request::new(&invocation)).unwrap().peak_memory.unwrap();
+        assert!(peak >= ByteSize::mib(128) && peak < ByteSize::mib(256), "{number}: {peak}");
+    }
+    let much = vec![1_u8; 300 << 20];
+    for executor in [local(), local().portable()] {
+        assert_eq!(executor.run(Request::new(&invocation)).unwrap().peak_memory, None, "{}", much.len());
+    }
 }

@@ -13,17 +13,23 @@ pub(crate) struct Tool {
 /// The package of a tool for each package manager.
 struct Packages {
     apt: &'static str,
-    dnf: &'static str,
-    zypper: &'static str,
-    pacman: &'static str,
-    apk: &'static str,
+    dnf: Option<&'static str>,
+    zypper: Option<&'static str>,
+    pacman: Option<&'static str>,
+    apk: Option<&'static str>,
     /// Homebrew refuses to run as root and so has no `sudo` of its own.
     brew: Option<&'static str>,
 }
 
 /// A package of the same name for all of them.
 const fn everywhere(name: &'static str) -> Packages {
-    Packages { apt: name, dnf: name, zypper: name, pacman: name, apk: name, brew: Some(name) }
+    let others = Some(name);
+    Packages { apt: name, dnf: others, zypper: others, pacman: others, apk: others, brew: others }
+}
+
+/// A package that only Debian and its likes have.
+const fn only_apt(name: &'static str) -> Packages {
+    Packages { apt: name, dnf: None, zypper: None, pacman: None, apk: None, brew: None }
 }
 
 /// Everything that the tests run; the demo makes do with the first three.
@@ -31,7 +37,12 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         name: "qemu-img",
         why: "every image is made, converted and read with it",
-        packages: Packages { apt: "qemu-utils", zypper: "qemu-tools", brew: Some("qemu"), ..everywhere("qemu-img") },
+        packages: Packages {
+            apt: "qemu-utils",
+            zypper: Some("qemu-tools"),
+            brew: Some("qemu"),
+            ..everywhere("qemu-img")
+        },
     },
     Tool {
         name: "prlimit",
@@ -71,14 +82,19 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         name: "qemu-nbd",
         why: "serves an image for the tests of NBD",
-        packages: Packages { apt: "qemu-utils", zypper: "qemu-tools", brew: Some("qemu"), ..everywhere("qemu-img") },
+        packages: Packages {
+            apt: "qemu-utils",
+            zypper: Some("qemu-tools"),
+            brew: Some("qemu"),
+            ..everywhere("qemu-img")
+        },
     },
     Tool {
         name: "sshd",
         why: "serves an image for the tests of SSH",
         packages: Packages {
-            pacman: "openssh",
-            zypper: "openssh",
+            pacman: Some("openssh"),
+            zypper: Some("openssh"),
             brew: Some("openssh"),
             ..everywhere("openssh-server")
         },
@@ -88,18 +104,49 @@ pub(crate) const TOOLS: &[Tool] = &[
         why: "holds the key that the tests of SSH log in with",
         packages: Packages {
             apt: "openssh-client",
-            dnf: "openssh-clients",
-            apk: "openssh-client-default",
+            dnf: Some("openssh-clients"),
+            apk: Some("openssh-client-default"),
             ..everywhere("openssh")
         },
     },
+    Tool { name: "podman", why: "runs qemu-img in a container", packages: everywhere("podman") },
+    Tool {
+        name: "runc",
+        why: "makes those containers, also where control groups of both versions are mounted",
+        packages: Packages { brew: None, ..everywhere("runc") },
+    },
+    Tool {
+        name: "systemd-run",
+        why: "runs qemu-img as a service",
+        packages: Packages { apk: None, brew: None, ..everywhere("systemd") },
+    },
+    Tool {
+        name: "dbus-daemon",
+        why: "carries what systemd-run asks of systemd",
+        packages: Packages { dnf: Some("dbus-daemon"), zypper: Some("dbus-1-daemon"), ..everywhere("dbus") },
+    },
+    Tool {
+        name: LINUX,
+        why: "boots a systemd where there is none, as in a container",
+        packages: only_apt("user-mode-linux"),
+    },
 ];
+
+/// A kernel that runs as a program. It is not needed where systemd runs.
+pub(crate) const LINUX: &str = "linux.uml";
 
 /// What fuzzing needs besides.
 pub(crate) const COMPILER: &[Tool] = &[Tool {
     name: "c++",
     why: "builds libFuzzer, which drives the fuzz targets",
-    packages: Packages { apt: "g++", dnf: "gcc-c++", zypper: "gcc-c++", pacman: "gcc", apk: "g++", brew: Some("gcc") },
+    packages: Packages {
+        apt: "g++",
+        dnf: Some("gcc-c++"),
+        zypper: Some("gcc-c++"),
+        pacman: Some("gcc"),
+        apk: Some("g++"),
+        brew: Some("gcc"),
+    },
 }];
 
 /// A package manager that we know how to drive.
@@ -139,10 +186,10 @@ impl Manager {
         let packages = &tool.packages;
         match self {
             Self::Apt => Some(packages.apt),
-            Self::Dnf => Some(packages.dnf),
-            Self::Zypper => Some(packages.zypper),
-            Self::Pacman => Some(packages.pacman),
-            Self::Apk => Some(packages.apk),
+            Self::Dnf => packages.dnf,
+            Self::Zypper => packages.zypper,
+            Self::Pacman => packages.pacman,
+            Self::Apk => packages.apk,
             Self::Brew => packages.brew,
         }
     }
@@ -254,7 +301,11 @@ mod tests {
             for manager in Manager::ALL {
                 match manager.package(tool) {
                     Some(package) => assert!(!package.is_empty(), "{} {manager:?}", tool.name),
-                    None => assert_eq!((tool.name, manager), ("sudo", Manager::Brew)),
+                    None => {
+                        let systemd = ["systemd-run", LINUX].contains(&tool.name);
+                        let brew = manager == Manager::Brew && ["sudo", "runc"].contains(&tool.name);
+                        assert!(brew || (systemd && manager != Manager::Apt), "{} {manager:?}", tool.name);
+                    }
                 }
             }
         }

@@ -71,6 +71,7 @@ fn outcome(kind: ErrorKind, invocation: &Invocation) -> Option<Outcome> {
         ErrorKind::LimitHit(Limit::FileSize) => says("File too large"),
         ErrorKind::LimitHit(Limit::OpenFiles) => says("Too many open files"),
         ErrorKind::LimitHit(Limit::AddressSpace) => says("Cannot allocate memory"),
+        ErrorKind::LimitHit(Limit::Memory) => ends(End::OutOfMemory { limit: None }),
         ErrorKind::TimedOut => ends(End::TimedOut),
         ErrorKind::Cancelled => ends(End::Cancelled),
         ErrorKind::Killed(signal) => ends(End::Signaled(signal)),

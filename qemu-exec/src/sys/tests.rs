@@ -12,8 +12,15 @@ fn shell(line: &CStr, limits: &[(Resource, Rlimit)], more: &[BorrowedFd<'_>]) ->
     let (mut read, write) = pipe().unwrap();
     let descriptors: Vec<_> = [null.as_fd(), write.as_fd(), write.as_fd()].iter().chain(more).copied().collect();
     let args = [c"sh".to_owned(), c"-c".to_owned(), line.to_owned()];
-    let program =
-        Program { path: c"/bin/sh", args: &args, env: &[], directory: Some(c"/"), limits, descriptors: &descriptors };
+    let program = Program {
+        path: c"/bin/sh",
+        args: &args,
+        env: &[],
+        directory: Some(c"/"),
+        cgroup: None,
+        limits,
+        descriptors: &descriptors,
+    };
     let result = spawn(&program);
     drop(descriptors);
     drop(write);

@@ -84,6 +84,7 @@ fn every_kind_of_failure_can_be_asked_for() {
         ErrorKind::LimitHit(Limit::FileSize),
         ErrorKind::LimitHit(Limit::OpenFiles),
         ErrorKind::LimitHit(Limit::Processes),
+        ErrorKind::LimitHit(Limit::Memory),
         ErrorKind::LimitsNotApplied,
         ErrorKind::TimedOut,
         ErrorKind::Cancelled,

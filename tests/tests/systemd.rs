@@ -1,0 +1,147 @@
+//! qemu-img in control groups and in services, under a real systemd: that of this machine, or one that boots for it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use qemu_cmd::{ByteSize, Format, Info, Source};
+use qemu_exec::{Cgroup, End, ErrorKind, Executor, Limit, Limits, LocalExecutor, Outcome, Progress, QemuImg, Request};
+use tests::hostile::plain;
+use tests::sshd::wait_until;
+use tests::systemd::{delegated, in_a_service};
+use tests::{executable, fifo, is_running, local, names, scratch};
+
+/// One start of a systemd is shared by all, since it takes seconds.
+#[test]
+fn under_a_real_systemd() {
+    in_a_service("under_a_real_systemd", || {
+        let group = delegated();
+        for (part, act) in [
+            ("bounds", bounds as fn(&Path)),
+            ("memory", memory_that_runs_out_is_told),
+            ("escape", nothing_escapes),
+            ("every way out", every_way_out_removes_the_group),
+            ("refusals", what_cannot_be_done_is_refused),
+        ] {
+            let started = Instant::now();
+            act(&group);
+            let left = names(&group).into_iter().filter(|name| name.to_string_lossy().starts_with("qemu-img-"));
+            assert_eq!(left.count(), 0, "{part} leaves a group");
+            println!("{part}: {:?}", started.elapsed());
+        }
+    });
+}
+
+/// What a script in the place of qemu-img comes to, in a group of its own.
+fn run(cgroup: Cgroup, body: &str) -> Outcome {
+    let directory = scratch();
+    let program = executable(directory.path(), &format!("#!/bin/sh\n{body}\n"));
+    let invocation = Info::new(Source::raw("/a")).invocation().unwrap();
+    LocalExecutor::with_program(program).cgroup(cgroup).run(Request::new(&invocation)).unwrap()
+}
+
+fn text(outcome: &Outcome) -> String {
+    assert_eq!(outcome.end, End::Exited(0), "{outcome:?}");
+    String::from_utf8(outcome.stdout.clone()).unwrap()
+}
+
+fn bounds(group: &Path) {
+    let look = "g=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup); echo $g; cd $g; \
+                cat memory.max memory.oom.group pids.max cpu.max; cat memory.swap.max 2>/dev/null || echo 0";
+    let cgroup = Cgroup::new(group).memory(ByteSize::mib(64)).processes(20).cpu_quota(150);
+    let said = text(&run(cgroup, look));
+    let lines: Vec<_> = said.lines().collect();
+    let own = format!("{}/qemu-img-{}-", group.display(), std::process::id());
+    assert!(lines[0].starts_with(&own), "{said}");
+    assert_eq!(lines[1..], ["67108864", "1", "20", "150000 100000", "0"]);
+    // From the very first instruction on, each time.
+    for _ in 0..5 {
+        assert!(text(&run(Cgroup::new(group), "exec cat /proc/self/cgroup")).contains("/qemu-img-"));
+    }
+    let too_many = run(Cgroup::new(group).processes(3), "for i in 1 2 3 4 5; do sleep 1 & done; wait");
+    assert!(String::from_utf8_lossy(&too_many.stderr).contains("ork"), "{too_many:?}");
+}
+
+fn memory_that_runs_out_is_told(group: &Path) {
+    let directory = scratch();
+    // A few bytes that make qemu-img load a table of 32 MiB.
+    let bomb = directory.path().join("bomb");
+    plain::qcow().be64(24, 128 << 30).put(32, &[9, 6]).write(&bomb);
+    let invocation = Info::new(Source::new(&bomb, Format::Qcow)).invocation().unwrap();
+    let within = |size| {
+        let outcome = local().cgroup(Cgroup::new(group).memory(size)).run(Request::new(&invocation)).unwrap();
+        (outcome.peak_memory.unwrap(), outcome.ok(&invocation, &Limits::none()))
+    };
+    let (peak, result) = within(ByteSize::mib(256));
+    result.unwrap();
+    assert!(peak >= ByteSize::mib(32) && peak < ByteSize::mib(128), "{peak}");
+    let (peak, result) = within(ByteSize::mib(24));
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitHit(Limit::Memory), "{error:?}");
+    assert_eq!(error.to_string(), "the limit of 25165824 bytes on memory was hit");
+    assert!(peak <= ByteSize::mib(24), "{peak}");
+}
+
+/// It has left its session and its process group, and holds no pipe.
+fn nothing_escapes(group: &Path) {
+    let directory = scratch();
+    let fifo = fifo(directory.path());
+    let escapes = format!("setsid cat '{}' >/dev/null 2>&1 & sleep 0.2", fifo.display());
+    assert_eq!(run(Cgroup::new(group), &escapes).end, End::Exited(0));
+    assert!(!is_running(&fifo), "it is gone with its group, before the run returns");
+}
+
+fn every_way_out_removes_the_group(group: &Path) {
+    let directory = scratch();
+    let fifo = fifo(directory.path());
+    let groups = || names(group).iter().filter(|name| name.to_string_lossy().starts_with("qemu-img-")).count();
+    let client = QemuImg::new(local().cgroup(Cgroup::new(group))).metadata_timeout(Some(Duration::from_millis(300)));
+    let error = client.info(&Info::new(Source::raw(&fifo))).unwrap_err();
+    assert_eq!((error.kind(), groups()), (ErrorKind::TimedOut, 0));
+
+    let missing = LocalExecutor::with_program("/nowhere/qemu-img").cgroup(Cgroup::new(group));
+    assert_eq!(
+        QemuImg::new(missing).info(&Info::new(Source::raw(&fifo))).unwrap_err().kind(),
+        ErrorKind::ProgramMissing
+    );
+    let not_a_program = directory.path().join("a");
+    std::fs::write(&not_a_program, "x").unwrap();
+    let client = QemuImg::new(LocalExecutor::with_program(&not_a_program).cgroup(Cgroup::new(group)));
+    client.info(&Info::new(Source::raw(&fifo))).unwrap_err();
+    assert_eq!(groups(), 0);
+
+    let program = executable(directory.path(), "#!/bin/sh\nprintf '    (1.00/100%%)\\r'\nsleep 100\n");
+    let invocation = Info::new(Source::raw("/a")).invocation().unwrap();
+    let panicked = std::panic::catch_unwind(|| {
+        let listener = |progress: Progress| panic!("at {progress}");
+        let executor = LocalExecutor::with_program(&program).cgroup(Cgroup::new(group));
+        executor.run(Request::new(&invocation).progress(&listener))
+    });
+    panicked.unwrap_err();
+    assert_eq!(groups(), 0);
+
+    // That of a caller who is gone is taken away by the next one, and that of one who is not stays.
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let (dead, alive) = (group.join(format!("qemu-img-{}-0", ended.id())), group.join("qemu-img-1-0"));
+    for left in [&dead, &alive] {
+        std::fs::create_dir(left).unwrap();
+    }
+    text(&run(Cgroup::new(group), "true"));
+    assert_eq!((dead.exists(), alive.exists()), (false, true));
+    assert!(wait_until(|| std::fs::remove_dir(&alive).is_ok()));
+}
+
+fn what_cannot_be_done_is_refused(group: &Path) {
+    let directory = scratch();
+    let info = Info::new(Source::raw("/a"));
+    let kind = |executor: LocalExecutor| QemuImg::new(executor).info(&info).unwrap_err().kind();
+    let limited = |parent: &Path| Cgroup::new(parent).memory(ByteSize::mib(64));
+    assert_eq!(kind(local().cgroup(limited(directory.path()))), ErrorKind::LimitsNotApplied);
+    assert_eq!(kind(local().cgroup(limited(Path::new("/nowhere")))), ErrorKind::LimitsNotApplied);
+    // This process is in it.
+    assert_eq!(kind(local().cgroup(limited(&group.join("tests")))), ErrorKind::LimitsNotApplied);
+    assert_eq!(kind(local().portable().cgroup(limited(group))), ErrorKind::Refused);
+    assert_eq!(names(directory.path()).len(), 0);
+}

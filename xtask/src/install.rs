@@ -5,14 +5,14 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::Command;
 
-use crate::packages::{COMPILER, LINUX, Manager, Privilege, TOOLS, Tool, by_hand, command_lines, packages};
+use crate::packages::{COMPILERS, LINUX, Manager, Privilege, TOOLS, Tool, by_hand, command_lines, packages};
 use crate::run::{self, Error};
 
 /// Makes sure that the tools of these names are installed, and says before it installs any. A
 /// `QEMU_IMG` in the environment stands in for `qemu-img`.
 pub(crate) fn ensure(names: &[&str]) -> Result<(), Error> {
     let own_qemu_img = qemu_img_override()?;
-    let wanted = TOOLS.iter().chain(COMPILER).filter(|tool| names.contains(&tool.name));
+    let wanted = TOOLS.iter().chain(COMPILERS).filter(|tool| names.contains(&tool.name));
     let systemd_runs = Path::new("/run/systemd/system").exists();
     let stands_in = |tool: &Tool| (own_qemu_img && tool.name == "qemu-img") || (systemd_runs && tool.name == LINUX);
     let missing: Vec<&Tool> =

@@ -1,6 +1,7 @@
 //! Developer commands, run as `cargo xtask COMMAND`: what a person or CI needs around the
 //! libraries, none of which it uses itself, so that it still runs when they do not compile.
 
+mod bench;
 mod ci;
 mod demo;
 mod fuzz;
@@ -26,6 +27,10 @@ usage: cargo xtask COMMAND
                              ARGS go to `cargo test`, as in `cargo xtask test -- -- --nocapture`
   options [QEMU_IMG…]        compare the option table with what each qemu-img takes and lists: the one in PATH, the one
                              that QEMU_IMG names, and those given
+  bench [GROUP…] [--quick] [--save]
+                             measure every figure that this project claims beside its yardstick, or those of some groups
+                             (lines inspect map spawn large-parent convert); --save writes the page and the plot of
+                             today to docs/bench
   fuzz [TARGET] [--seconds N]
                              fuzz one parser, or each in turn, for N seconds (10); what it finds stays in target/fuzz
   ci                         everything that CI checks, in the same way
@@ -54,10 +59,11 @@ fn dispatch(command: &OsString, args: Vec<OsString>) -> Result<(), Error> {
     let wants_help = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "-h" || arg == "--help");
     match command.to_str() {
         Some("" | "help" | "-h" | "--help") => print_usage(),
-        Some("demo" | "test" | "options" | "fuzz" | "ci") if wants_help => print_usage(),
+        Some("demo" | "test" | "options" | "bench" | "fuzz" | "ci") if wants_help => print_usage(),
         Some("demo") => demo::command(args),
         Some("test") => test::command(args),
         Some("options") => options::command(args),
+        Some("bench") => bench::command(args),
         Some("fuzz") => fuzz::command(args),
         Some("ci") => ci::command(&args),
         _ => Err(Error::Usage(format!("no command `{}`", command.display()))),

@@ -135,19 +135,22 @@ pub(crate) const TOOLS: &[Tool] = &[
 /// A kernel that runs as a program. It is not needed where systemd runs.
 pub(crate) const LINUX: &str = "linux.uml";
 
-/// What fuzzing needs besides.
-pub(crate) const COMPILER: &[Tool] = &[Tool {
-    name: "c++",
-    why: "builds libFuzzer, which drives the fuzz targets",
-    packages: Packages {
-        apt: "g++",
-        dnf: Some("gcc-c++"),
-        zypper: Some("gcc-c++"),
-        pacman: Some("gcc"),
-        apk: Some("g++"),
-        brew: Some("gcc"),
+/// What fuzzing and measuring need besides.
+pub(crate) const COMPILERS: &[Tool] = &[
+    Tool {
+        name: "c++",
+        why: "builds libFuzzer, which drives the fuzz targets",
+        packages: Packages {
+            apt: "g++",
+            dnf: Some("gcc-c++"),
+            zypper: Some("gcc-c++"),
+            pacman: Some("gcc"),
+            apk: Some("g++"),
+            brew: Some("gcc"),
+        },
     },
-}];
+    Tool { name: "cc", why: "builds the program in C that spawning is measured against", packages: everywhere("gcc") },
+];
 
 /// A package manager that we know how to drive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,7 +299,7 @@ mod tests {
 
     #[test]
     fn every_manager_has_a_package_for_every_tool() {
-        for tool in TOOLS.iter().chain(COMPILER) {
+        for tool in TOOLS.iter().chain(COMPILERS) {
             assert!(!tool.why.is_empty(), "{}", tool.name);
             for manager in Manager::ALL {
                 match manager.package(tool) {

@@ -55,7 +55,7 @@ fn limit(limit: Limit) -> String {
 
 /// Writes `DATE.md` and `DATE.svg`.
 pub(crate) fn save(directory: &Path, figures: &[(&str, Figure)]) -> io::Result<()> {
-    let date = said_by(&mut Command::new("date").args(["-u", "+%Y-%m-%d"]));
+    let date = said_by(Command::new("date").args(["-u", "+%Y-%m-%d"]));
     fs::create_dir_all(directory)?;
     fs::write(directory.join(format!("{date}.svg")), plot(figures))?;
     fs::write(directory.join(format!("{date}.md")), page(&date, figures))
@@ -69,9 +69,9 @@ fn page(date: &str, figures: &[(&str, Figure)]) -> String {
          ![The ratios as a plot]({date}.svg)\n\n\
          | group | figure | measured | yardstick | | ratio | limit | rounds |\n|---|---|--:|---|--:|---|---|--:|\n",
         String::from_utf8_lossy(&bare(["--version"]).stdout).lines().next().unwrap_or_default(),
-        said_by(&mut Command::new("uname").arg("-r")),
+        said_by(Command::new("uname").arg("-r")),
         std::thread::available_parallelism().map_or(1, usize::from),
-        said_by(&mut Command::new("rustc").arg("--version")),
+        said_by(Command::new("rustc").arg("--version")),
     );
     for (group, figure) in figures {
         let (measured, yardstick, ratio) = columns(figure);

@@ -23,7 +23,7 @@ pub(super) fn examine<B: Bytes>(bytes: &mut B, report: &mut Report<'_>) -> Resul
     for (format, parser) in by_magic::<B>(&first) {
         add(report, format, |report| parser(bytes, report))?;
     }
-    let content = Content::find(bytes, &first)?;
+    let content = Content::find(bytes, &first, !report.formats.is_empty())?;
     let early = !report.formats.is_empty() || content.is_hybrid();
     if early {
         content.add(report);
@@ -71,14 +71,17 @@ fn by_footer<B: Bytes>(bytes: &mut B, report: &mut Report<'_>) -> Result<(), Sto
     let (size, end) = (bytes.size()?, bytes.sectors_end()?);
     // All that is looked at here, so that a file is read once more and not twice.
     bytes.at(end.saturating_sub(FOOTERS as u64), FOOTERS)?;
-    if !report.formats.contains(&ImageFormat::Vpc) {
-        // qemu takes a footer that lacks its last byte too, and so counts from the end of the last sector.
-        for at in [end, size].map(|end| end.saturating_sub(vpc::FOOTER)) {
-            if bytes.at(at, vpc::FOOTER as usize)?.starts_with(vpc::MAGIC) {
-                add(report, ImageFormat::Vpc, |report| vpc::parse_fixed(bytes, at, report))?;
-                break;
-            }
+    // qemu takes a footer that lacks its last byte too, and so counts from the end of the last sector.
+    for at in [end, size].map(|end| end.saturating_sub(vpc::FOOTER)) {
+        if !bytes.at(at, vpc::FOOTER as usize)?.starts_with(vpc::MAGIC) {
+            continue;
         }
+        if report.formats.contains(&ImageFormat::Vpc) {
+            vpc::check_copy(bytes, at, report)?;
+        } else {
+            add(report, ImageFormat::Vpc, |report| vpc::parse_fixed(bytes, at, report))?;
+        }
+        break;
     }
     match dmg::find(bytes, end)? {
         Some(at) => add(report, ImageFormat::Dmg, |report| dmg::parse(bytes, at, report)),

@@ -329,3 +329,23 @@ fn raw_disks_and_discs() {
         assert_eq!(compared(&path, format), []);
     }
 }
+
+/// A disc's descriptors can stand where those of a disc of their own would, but not one behind the other.
+#[test]
+fn a_disc_in_an_image() {
+    let directory = scratch();
+    let directory = directory.path();
+    let disc: [(usize, &[u8]); 2] = [(32 << 10, b"\x01CD001\x01"), (34 << 10, b"\xffCD001\x01")];
+    fs::write(directory.join("disc"), crafted(200 << 10, &disc)).unwrap();
+    for (format, options) in [
+        (ImageFormat::Qcow2, "-o cluster_size=8k"),
+        (ImageFormat::Qcow2, "-o cluster_size=4k"),
+        (ImageFormat::Qcow2, "-o cluster_size=512"),
+        (ImageFormat::Qed, "-o cluster_size=4k"),
+        (ImageFormat::Qcow, ""),
+    ] {
+        let line = format!("convert -m 1 -f raw -O {format} {options} @disc @image").replace("  ", " ");
+        assert!(qemu_img(directory, &line), "{line}");
+        assert_eq!(compared(&directory.join("image"), format), [], "{line}");
+    }
+}

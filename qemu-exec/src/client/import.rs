@@ -68,7 +68,8 @@ impl<E: Executor> QemuImg<E> {
     ///
     /// * The very file that was inspected is handed over, open, as a descriptor: another one under its name changes
     ///   nothing. Keep others from writing into it meanwhile.
-    /// * Its format is the one that was found, and the backing file that it may name is cut off.
+    /// * Its format is the one that was found, and the backing file that it may name is cut off. An image whose data
+    ///   lies in other files is [`Refused`](ErrorKind::Refused), though the policy may grant it.
     /// * A damaged image, which qemu-img reads as zeros with an exit status of 0, is
     ///   [`SourceCorrupt`](ErrorKind::SourceCorrupt); the encryption before LUKS is
     ///   [`KeyUnverifiable`](ErrorKind::KeyUnverifiable).
@@ -108,6 +109,9 @@ impl<R: Runs> Flow<'_, R> {
         let Some(new) = import.convert.target().new_image() else {
             return Err(refused("an import makes a new image: give a new target"));
         };
+        if !image.inspection().is_self_contained() {
+            return Err(refused("its data lies in other files, which nobody inspected: an import takes one file"));
+        }
         let policy = import.result_policy_for(new);
         let source = source(image.inspection(), import.key.clone())
             .ok_or_else(|| refused("qemu-img cannot read images of this format"))?;

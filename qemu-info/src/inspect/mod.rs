@@ -114,6 +114,14 @@ impl Inspection {
         self.virtual_size
     }
 
+    /// Whether all that it has is in it: its data lies neither in a data file nor in the extents of a VMDK descriptor.
+    /// A backing file does not count, since it can be cut off.
+    #[must_use]
+    pub fn is_self_contained(&self) -> bool {
+        // A descriptor alone has no grains.
+        self.facts.data_file.is_none() && (self.format != ImageFormat::Vmdk || self.facts.cluster_size.is_some())
+    }
+
     /// What else it says.
     #[must_use]
     pub const fn facts(&self) -> &Facts {

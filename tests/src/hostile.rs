@@ -57,5 +57,6 @@ pub fn all(host: &Path) -> Vec<Hostile> {
     let mut all = tricks::all(host);
     all.extend(bombs::all());
     all.extend(polyglots::all());
+    all.extend(polyglots::contradictions());
     all
 }

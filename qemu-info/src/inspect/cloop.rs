@@ -40,8 +40,8 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     if let Some(at) = wrong {
         return Err(report.broken(Code::Malformed, at, "it has a block of a length that cannot be"));
     }
-    let end = bytes.sectors_end()?;
-    report.inside("table of offsets", (OFFSETS_AT, table), end, 132);
+    let size = bytes.size()?;
+    report.inside("table of offsets", (OFFSETS_AT, table), size, 132);
     Ok(())
 }
 

@@ -7,6 +7,11 @@ pub(super) const VIRTUAL_SIZE: u64 = 16 << 40;
 /// (`QCOW_MAX_L1_SIZE`); for VDI, VPC and qcow it has higher ones or none, and uses over a gibibyte.
 pub(super) const TABLE: u64 = 32 << 20;
 
+/// qcow2's L2 tables, of the image and its snapshots, if each entry of each L1 table has one of its own. `check` goes
+/// through a table as often as it is named, and takes a minute for so many. A disk of 16 TiB has two gibibytes of
+/// them, with clusters of 64 KiB.
+pub(super) const L2_TABLES: u64 = 64 << 30;
+
 /// qcow2's refcount table (qemu's `QCOW_MAX_REFTABLE_SIZE`).
 pub(super) const REFCOUNT_TABLE: u64 = 8 << 20;
 

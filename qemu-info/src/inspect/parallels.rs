@@ -40,6 +40,13 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     let entries = u64::from(header.le32(32));
     report.facts.table_entries = Some(entries);
     report.table("block allocation table", entries * 4, 32);
+    if entries * u64::from(cluster) < sectors {
+        report.find(
+            Code::Malformed,
+            32,
+            format!("its block allocation table of {entries} entries is too small for {size} bytes"),
+        );
+    }
     if header.le64(56) != 0 {
         extension(bytes, report, &header)?;
     }
@@ -121,8 +128,9 @@ mod tests {
 
     #[test]
     fn what_qemu_refuses_is_refused() {
-        let cases: [(usize, &[u8], Code, u64); 6] = [
+        let cases: [(usize, &[u8], Code, u64); 7] = [
             (16, &[3], Code::Unsupported, 16),
+            (32, &[15], Code::Malformed, 32),
             (28, &[0], Code::Malformed, 28),
             (31, &[0x40], Code::Malformed, 28),
             (43, &[0x40], Code::Malformed, 36),

@@ -99,8 +99,9 @@ struct Content {
 }
 
 impl Content {
-    fn find(bytes: &mut impl Bytes, first: &[u8]) -> Result<Self, Stop> {
-        let disc = disc::find(bytes)?;
+    /// `among_data`: in front of it stands a header, so what is found can be the content of a disk within.
+    fn find(bytes: &mut impl Bytes, first: &[u8], among_data: bool) -> Result<Self, Stop> {
+        let disc = disc::find(bytes, among_data)?;
         // A GUID partition table has a DOS one in front of it, which protects it.
         let table = if partitions::has_gpt(bytes)? {
             Some(ImageFormat::Gpt)

@@ -46,16 +46,17 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     }
     let (at, length) = EMBEDDED;
     embedded(bytes, report, at, length, true)?;
-    if let Some(other) = descriptor_at.filter(|other| ![0, at].contains(other)) {
-        let length = usize::try_from(header.le64(36)).unwrap_or(usize::MAX).saturating_mul(512);
-        embedded(bytes, report, other, length.min(descriptor::LONGEST), false)?;
+    // Others go by the header.
+    let said = usize::try_from(header.le64(36)).unwrap_or(usize::MAX).saturating_mul(512);
+    if let Some(other) = descriptor_at.filter(|other| *other != 0 && (*other != at || said > length)) {
+        embedded(bytes, report, other, said.min(descriptor::LONGEST), false)?;
     }
     sparse(bytes, report, header)
 }
 
 /// A sparse image in one file.
-fn sparse(bytes: &mut impl Bytes, report: &mut Report<'_>, mut header: Vec<u8>) -> Result<(), Stop> {
-    let mut base = 0;
+fn sparse(bytes: &mut impl Bytes, report: &mut Report<'_>, first: Vec<u8>) -> Result<(), Stop> {
+    let (mut header, mut base) = (first.clone(), 0);
     if header.le64(56) == AT_END {
         let end = bytes.sectors_end()?;
         let start = end.saturating_sub(FOOTER as u64);
@@ -69,6 +70,11 @@ fn sparse(bytes: &mut impl Bytes, report: &mut Report<'_>, mut header: Vec<u8>) 
                 56,
                 "its footer, which says where its grains are, is not valid",
             ));
+        }
+        // Whoever reads from front to back goes by the header, and must see the same disk.
+        let shape = |header: &[u8]| (header.le64(12), header.le64(20), header.le32(44), header.le16(77));
+        if shape(&header) != shape(&first) {
+            report.find(Code::Malformed, base + 12, "its footer says something else than its header");
         }
     }
     let version = header.le32(4);
@@ -87,6 +93,10 @@ fn sparse(bytes: &mut impl Bytes, report: &mut Report<'_>, mut header: Vec<u8>) 
         return Err(report.broken(Code::Malformed, base + 44, format!("its grain tables have {entries} entries")));
     }
     report.facts.cluster_size = Some(grain * limits::SECTOR);
+    if compressed {
+        // It is read and unpacked whole, in three times as much memory. qemu counts that in 32 bits, and aborts.
+        report.table("compressed grain", grain * limits::SECTOR, base + 20);
+    }
     let capacity = header.le64(12);
     let Some(size) = limits::in_sectors(capacity) else {
         return Err(report.broken(Code::Malformed, base + 12, format!("its virtual size is {capacity} sectors")));

@@ -1,5 +1,7 @@
 //! Hyper-V's first format (VHD). Source: what `vpc_open` of qemu refuses, and how it finds the virtual size.
 
+use std::ops::Range;
+
 use super::bytes::{Bytes, Integers as _, Stop};
 use super::report::Report;
 use super::{Code, Name, limits};
@@ -63,10 +65,29 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
         }
         true
     })?;
-    let end = bytes.sectors_end()?;
-    report.inside("block allocation table", table, end, at + 16);
+    let (size, end) = (bytes.size()?, bytes.sectors_end()?);
+    // What a last sector lacks of it, qemu would read as zeros: as blocks, that is.
+    report.inside("block allocation table", table, size, at + 16);
     if let Some((start, field)) = last {
         report.inside("last block", (start, bitmap + block), end, field);
+    }
+    Ok(())
+}
+
+/// Which bytes of a footer say what the disk is: where the header is, who wrote it, size, geometry and type.
+const DECISIVE: [Range<usize>; 3] = [16..24, 28..32, 48..64];
+
+/// The footer at the end of an image that starts with one: who reads that one must see the same disk.
+pub(super) fn check_copy(bytes: &mut impl Bytes, at: u64, report: &mut Report<'_>) -> Result<(), Stop> {
+    let first = bytes.at(0, FOOTER as usize)?.to_vec();
+    let last = bytes.at(at, FOOTER as usize)?;
+    let other = DECISIVE.into_iter().find(|part| first.get(part.clone()) != last.get(part.clone()));
+    if let Some(part) = other {
+        report.find(
+            Code::Malformed,
+            at + part.start as u64,
+            "the footer at its end says something else than the one at its start",
+        );
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ fn tables() -> Vec<Hostile> {
     let qcow = plain::qcow().be64(24, 4 * TIB).put(32, &[9, 6]);
     let qed = plain::qed().le32(4, 64 << 20).le32(8, 16).le32(12, 1).le64(40, 64 << 20).hole(2 * GIB);
     let vmdk = plain::vmdk_sparse().le64(12, 1 << 28).le64(20, 1).le32(44, 1).hole(2 * GIB);
+    let grain = vmdk_grain();
     let vdi = plain::vdi().le32(0x180, 0x1fff_ff80);
     let entries = 0x1fff_ffff;
     let vpc = plain::vpc_dynamic().be32(540, entries).be32(544, 512).put(1536, &[0; 512]).sum(512, 1024, 36);
@@ -44,6 +45,7 @@ fn tables() -> Vec<Hostile> {
         table("qcow", F::Qcow, qcow, 24),
         table("qed", F::Qed, qed, 8),
         table("vmdk", F::Vmdk, vmdk, 12),
+        table("vmdk-grain", F::Vmdk, grain, 20),
         table("vdi", F::Vdi, vdi, 0x180),
         table("vpc", F::Vpc, vpc, 540),
         table("vhdx", F::Vhdx, vhdx, (192 << 10) + 40),
@@ -54,6 +56,26 @@ fn tables() -> Vec<Hostile> {
         table("dmg-resources", F::Dmg, behind(&resources, 33 << 20), (33 << 20) + 0x30),
         table("dmg-properties", F::Dmg, behind(&properties, 17 << 20), (17 << 20) + 0xe0),
     ]
+}
+
+/// VMDK of one compressed grain that is unpacked to a gibibyte, in thrice as much memory.
+fn vmdk_grain() -> Image {
+    let (grain, sectors) = (28 * 512, 1 << 21);
+    let image = plain::vmdk_sparse().le32(8, 0x3_0001).le64(12, sectors).le64(20, sectors).le16(77, 1);
+    // Directory, table and marker of the grain, whose content does not matter.
+    image.le32(22 * 512, 23).le32(23 * 512, 28).le32(grain + 8, 500).put(grain + 511, &[0])
+}
+
+/// qcow2 whose L1 entries all name the same L2 table, and whose reference counts allow it: to check it takes hours.
+fn qcow2_one_l2_table() -> Image {
+    let (cluster, entries, l1) = (2 << 20, 128 << 10, 4);
+    let image = plain::qcow2().be32(20, 21).be32(36, entries).be64(40, l1 * cluster).be64(48, cluster).be32(96, 6);
+    let counts: [u64; 5] = [1, 1, 1, entries.into(), 1];
+    let counts = counts.iter().flat_map(|count| count.to_be_bytes()).collect::<Vec<_>>();
+    let at = |index: u64| usize::try_from(index * cluster).unwrap();
+    let image = image.cut(4096).be64(at(1), 2 * cluster).put(at(2), &counts).put(at(3), &[0; 8]);
+    let entry = (3 * cluster).to_be_bytes();
+    image.put(at(l1), &entry.repeat(entries as usize)).put(at(l1 + 1) - 1, &[0])
 }
 
 /// VHDX with so many regions and so many blocks that to hold each block against each region takes long.
@@ -89,6 +111,7 @@ fn of_qcow2() -> Vec<Hostile> {
         table("snapshots-1025", F::Qcow2, plain::qcow2_snapshots(1025), 60),
         table("snapshot-l1", F::Qcow2, snapshot, at as u64 + 8),
         table("l1", F::Qcow2, l1, 36),
+        table("l2", F::Qcow2, qcow2_one_l2_table(), 36),
         table("refcounts", F::Qcow2, refcounts, 56),
         table("extensions", F::Qcow2, extensions, 112 + 8 * 64),
     ]

@@ -25,6 +25,18 @@ pub fn all() -> Vec<Hostile> {
     all
 }
 
+/// Images that say twice what they are, and not the same.
+#[must_use]
+pub fn contradictions() -> Vec<Hostile> {
+    let vpc = plain::vpc_dynamic().be64(2048 + 48, 128 << 10).sum(2048, 512, 64);
+    let end = 25 * 512;
+    let vmdk = plain::vmdk_stream().le64(end + 12, 4096);
+    vec![
+        Hostile::new("vpc-two-footers", F::Vpc, vpc, (Code::Malformed, 2048 + 48)),
+        Hostile::new("vmdk-two-headers", F::Vmdk, vmdk, (Code::Malformed, end as u64 + 12)),
+    ]
+}
+
 /// What makes it what it is.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum By {

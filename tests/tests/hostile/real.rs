@@ -103,3 +103,20 @@ fn snapshots_fill_the_screen_and_bitmaps_the_day() {
     let bitmaps = lay(directory.path(), "bomb-bitmaps");
     assert_eq!(bounded_for(2, ["info", &bitmaps]).status.code(), Some(124));
 }
+
+#[test]
+fn a_grain_of_a_gibibyte_aborts_qemu_img() {
+    let directory = scratch();
+    let grain = lay(directory.path(), "bomb-vmdk-grain");
+    let out = directory.path().join("out");
+    let output = bounded(["convert", "-f", "vmdk", "-O", "raw", &grain, out.to_str().unwrap()]);
+    // A signal, as a shell would report it.
+    assert!(output.status.code().is_none_or(|status| status > 128), "{output:?}");
+}
+
+#[test]
+fn a_check_of_one_table_takes_all_day() {
+    let directory = scratch();
+    let image = lay(directory.path(), "bomb-l2");
+    assert_eq!(bounded_for(2, ["check", "-f", "qcow2", &image]).status.code(), Some(124));
+}

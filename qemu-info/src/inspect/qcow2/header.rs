@@ -101,6 +101,11 @@ impl Header {
         if self.incompatible & features::EXTENDED_L2 == 0 { 8 } else { 16 }
     }
 
+    /// What this L1 table can refer to, in bytes.
+    pub(super) fn l2_tables(&self, l1: Table) -> u64 {
+        u64::from(l1.count) * self.cluster_size
+    }
+
     /// Where the header extensions end.
     pub(super) const fn extensions_end(&self) -> u64 {
         if self.backing.start == 0 { self.cluster_size } else { self.backing.start }
@@ -148,7 +153,9 @@ impl Header {
     }
 
     fn check_tables(&self, report: &mut Report<'_>) {
-        bounded("L1 table", u64::from(self.l1.count) * 8, limits::TABLE, L1_ENTRIES, report);
+        if bounded("L1 table", u64::from(self.l1.count) * 8, limits::TABLE, L1_ENTRIES, report) {
+            bounded("L2 tables", self.l2_tables(self.l1), limits::L2_TABLES, L1_ENTRIES, report);
+        }
         let refcounts = u64::from(self.refcounts.count) * self.cluster_size;
         bounded("reference count table", refcounts, limits::REFCOUNT_TABLE, REFCOUNT_CLUSTERS, report);
         if self.refcounts.count == 0 {

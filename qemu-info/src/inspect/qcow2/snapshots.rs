@@ -26,6 +26,7 @@ pub(super) fn read(
     let most = length(header);
     let table = bytes.at(start, most)?;
     let mut at: usize = 0;
+    let mut l2_tables = header.l2_tables(header.l1);
     for _ in 0..count {
         at = at.next_multiple_of(8);
         let field = start.saturating_add(at as u64);
@@ -50,6 +51,11 @@ pub(super) fn read(
         if l1.count > 0 && bounded("L1 table of a snapshot", size, limits::TABLE, field + 8, report) {
             placed("L1 table of a snapshot", l1.start, header.cluster_size, field, report);
             regions.push(Region { what: "L1 table of a snapshot", start: l1.start, length: size, field });
+            let before = l2_tables;
+            l2_tables += header.l2_tables(l1);
+            if before <= limits::L2_TABLES {
+                bounded("L2 tables with those of its snapshots", l2_tables, limits::L2_TABLES, field + 8, report);
+            }
         }
         // What a conversion of the snapshot would write.
         let disk = rest.be64(48);

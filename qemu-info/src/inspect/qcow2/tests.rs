@@ -242,6 +242,23 @@ fn each_snapshot_is_checked() {
     }
 }
 
+/// With clusters of 2 MiB, so that few entries name tables that take long to go through.
+#[test]
+fn what_a_check_goes_through_is_bounded() {
+    let large = |l1: u32, of_snapshot: u32| {
+        let at = 4 << 21;
+        let image = with_snapshot().be32(20, 21).be32(36, l1).be64(40, 3 << 21).be64(48, 1 << 21).be64(64, at as u64);
+        let mut image = image;
+        let snapshot = image.bytes[4 * CLUSTER as usize..][..61].to_vec();
+        image.bytes.resize(8 << 21, 0);
+        image.put(at, &snapshot).be64(at, 5 << 21).be32(at + 8, of_snapshot).refused_for()
+    };
+    assert_eq!(large(32 << 10, 0), []);
+    assert_eq!(large(24 << 10, 8 << 10), []);
+    assert_eq!(large((32 << 10) + 1, 0), [(TableTooLarge, 36)]);
+    assert_eq!(large(24 << 10, (8 << 10) + 1), [(TableTooLarge, (4 << 21) + 8)]);
+}
+
 #[test]
 fn a_first_cluster_that_is_not_ciphertext_is_found() {
     let l1 = 3 * CLUSTER as usize;

@@ -71,6 +71,14 @@ fn what_qemu_refuses_is_refused() {
         assert_eq!(refused(&stream(&[(at, &[byte])])), [(Code::Malformed, 56)], "{at}");
     }
     assert_eq!(refused(&stream(&[(516, &[4])])), [(Code::Unsupported, end + 516)]);
+    for at in [14, 20, 45] {
+        assert_eq!(refused(&stream(&[(512 + at, &[1])])), [(Code::Malformed, end + 524)], "{at}");
+    }
+    // Grains are unpacked whole; one that is not compressed can be as large as a gibibyte.
+    let (grain, sectors): ((usize, &[u8]), _) = ((20, &[1, 0, 1]), (65_537_u64 * 2).to_le_bytes());
+    let large = patched(&usual(), &[grain, (12, &sectors)]);
+    assert_eq!(refused(&large), []);
+    assert_eq!(refused(&patched(&large, &[(77, &[1])])), [(Code::TableTooLarge, 20)]);
 }
 
 /// An image with this descriptor, and what it is refused for.
@@ -106,6 +114,15 @@ fn a_second_descriptor_elsewhere_counts_too() {
     let flat = b"CID=0\nparentCID=ffffffff\nRW 1 FLAT \"/etc/shadow\" 0\n";
     let image = [patched(&usual(), &[(28, &[24]), (36, &[1])]), image(512, &[(0, flat)])].concat();
     assert_eq!(refused(&image), [(Code::ExternalExtent, 24 * 512 + 25)]);
+}
+
+#[test]
+fn a_descriptor_is_read_as_far_as_its_header_says() {
+    let comment = [b"#".repeat(20 * 512), b"\nparentFileNameHint=\"/etc/shadow\"\n".to_vec()].concat();
+    let sparse = patched(&usual(), &[(36, &[22]), (48, &[23]), (56, &[23]), (512 + DESCRIPTOR.len(), b"#")]);
+    let hidden = patched(&sparse, &[(512 + DESCRIPTOR.len(), &comment[..])]);
+    let at = 512 + DESCRIPTOR.len() + 20 * 512 + 1;
+    assert_eq!(refused(&hidden), [(Code::BackingFile, at as u64)]);
 }
 
 #[test]

@@ -68,6 +68,19 @@ fn the_size_is_what_its_writer_means() {
 }
 
 #[test]
+fn both_footers_say_the_same() {
+    let differs = |at: usize| refused(&patched(&dynamic(&[], &[]), &[(2048 + at, &[0x99])]));
+    for (at, field) in [(20, 16), (28, 28), (50, 48), (57, 48), (63, 48)] {
+        assert_eq!(differs(at), [(Code::Malformed, 2048 + field)], "{at}");
+    }
+    // When it was written, and its checksum.
+    for at in [24, 64] {
+        assert_eq!(differs(at), [], "{at}");
+    }
+    assert_eq!(refused(&dynamic(&[], &[])[..2048]), [], "as one that was not closed");
+}
+
+#[test]
 fn a_child_is_refused_with_its_parents_name() {
     let child = dynamic(&[(63, &[4])], &[(512 + 65, b"a\0.\0v")]);
     assert_eq!(refused(&child), [(Code::BackingFile, 512 + 64)]);
@@ -94,6 +107,9 @@ fn what_qemu_refuses_is_refused() {
     for (at, bytes, code, offset) in others {
         assert_eq!(refused(&dynamic(&[], &[(at, bytes)])).first(), Some(&(code, offset)), "{at}");
     }
+    // To qemu the rest of the last sector is zeros, and so are the entries there: blocks behind the file's end.
+    let cut = &dynamic(&[], &[])[..1538];
+    assert_eq!(refused(cut), [(Code::Truncated, 512 + 16)]);
     let too_large = dynamic(&[(28, b"win "), (48, &[1])], &[]);
     assert_eq!(refused(&too_large), [(Code::Unsupported, 48)]);
     // What a 4 KiB file needs to make qemu use over a gibibyte.

@@ -90,8 +90,3 @@ pub use publish::{Publish, Staging};
 pub use ssh::SshExecutor;
 pub use sudo::SudoExecutor;
 pub use systemd_run::SystemdRunExecutor;
-
-/// The examples of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

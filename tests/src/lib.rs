@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[cfg(doctest)]
+mod documents;
 pub mod hostile;
 mod report;
 pub mod sshd;

@@ -125,7 +125,11 @@ impl<W: Waiting> Watch<'_, W> {
                 continue;
             };
             match reason {
-                None => self.child.signal(Signal::TERM),
+                None => {
+                    self.child.signal(Signal::TERM);
+                    // What is stopped takes it only when it goes on.
+                    self.child.signal(Signal::CONT);
+                }
                 Some(_) if !due => continue,
                 Some(_) => {
                     self.child.signal(Signal::KILL);
@@ -136,10 +140,9 @@ impl<W: Waiting> Watch<'_, W> {
             reason = Some(why);
             self.deadline = now.checked_add(GRACE);
         }
-        if reason.is_some() {
-            // What ignored TERM, or was forked by the child, goes too.
-            self.child.signal(Signal::KILL);
-        }
+        // What ignored TERM, or was forked by the child, goes too, also if that has ended by itself: until it is reaped,
+        // the group has its number.
+        self.child.signal(Signal::KILL);
         let exit = self.child.try_wait()?;
         let drained = Instant::now() + DRAIN;
         while self.streams_open() && Instant::now() < drained {

@@ -8,10 +8,18 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT,
+};
 use rustix::io::{Errno, Result};
 
 const SUFFIX: &[u8] = b".partial";
+
+/// When a file was modified that nobody has written to: never.
+const UNTOUCHED: Timestamps = Timestamps {
+    last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+    last_modification: Timespec { tv_sec: 0, tv_nsec: 0 },
+};
 
 /// The name that a file has until it is finished. One that would be too long is cut, with a digest to tell it from
 /// others.
@@ -63,6 +71,8 @@ impl Partial {
                 Ok(file) => {
                     // To whoever sees it before it is locked it is a leftover.
                     if lock(&file)? != Lock::Taken && is_at(&file, &directory, &name) {
+                        // Where that cannot be set, it cannot be seen either that nobody wrote.
+                        let _ = rustix::fs::futimens(&file, &UNTOUCHED);
                         return Ok(Some(Self { directory, name, file }));
                     }
                 }
@@ -97,6 +107,12 @@ impl Partial {
     /// Whether the name still means our file: a qemu-img that fails to make an image removes it.
     pub(crate) fn is_there(&self) -> bool {
         is_at(&self.file, &self.directory, &self.name)
+    }
+
+    /// Whether nobody has written to it, nor cut it to the length that it has.
+    pub(crate) fn is_untouched(&self) -> Result<bool> {
+        let stat = rustix::fs::fstat(&self.file)?;
+        Ok(stat.st_size == 0 && stat.st_mtime == UNTOUCHED.last_modification.tv_sec)
     }
 
     pub(crate) fn file(&self) -> &OwnedFd {
@@ -135,6 +151,10 @@ impl Drop for Partial {
     fn drop(&mut self) {
         // Nobody can be told, and the next who writes this image takes it over.
         let _ = unlink_if_there(&self.directory, &self.name, &self.file);
+        // What was made in its place, and is nobody's, goes with it.
+        if let Ok(Leftover::Ours(other)) = Self::left_behind(&self.directory, &self.name) {
+            let _ = unlink_if_there(&self.directory, &self.name, &other);
+        }
     }
 }
 

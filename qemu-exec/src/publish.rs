@@ -158,6 +158,10 @@ impl Staging {
         if !partial.is_there() {
             return Err(self.error(Errno::NOENT, "was taken away while it was written"));
         }
+        if partial.is_untouched().unwrap_or_default() {
+            let message = format!("nothing was written to {}, though qemu-img says that it is done", quoted(&self));
+            return Err(Error::new(ErrorKind::NotPublished).message(message).path(&self.destination));
+        }
         if self.publish.replace {
             refuse_locked(&self.destination)?;
         }

@@ -1,10 +1,12 @@
 //! From how a command ended, and what it said, to an [`Error`].
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use qemu_cmd::{ByteSize, Invocation, Location};
+use qemu_cmd::{Arg, ByteSize, Invocation, Location};
 use rustix::process::Signal;
 
+use crate::messages::{MESSAGES, Message};
 use crate::{End, Error, ErrorKind, Limit, Limits, Outcome};
 
 impl Outcome {
@@ -33,7 +35,7 @@ pub(crate) fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limi
         End::OutputTooLarge => ErrorKind::OutputTooLarge,
         End::NotRun => ErrorKind::NotRun,
         End::Signaled(signal) => of_signal(signal, &text, limits),
-        End::Exited(code) => of_exit(code, &text, limits),
+        End::Exited(code) => of_exit(code, &text, invocation, limits),
     };
     let subject = subject(&text, invocation);
     let mut error = Error::new(kind).message(message(kind, outcome, &text, subject, limits));
@@ -73,18 +75,41 @@ impl Text {
         self.nameless.iter().any(|line| line.contains(text))
     }
 
-    fn starts(&self, text: &str) -> bool {
-        self.nameless.iter().any(|line| line.starts_with(text))
+    /// Whether a line is such a message.
+    fn is(&self, Message(holds, ends, _): &Message) -> bool {
+        self.nameless.iter().any(|line| line.contains(holds) && line.ends_with(ends))
+    }
+
+    /// Whether a backing file had a backing file, and so on, more often than any chain is long.
+    fn goes_round(&self) -> bool {
+        const LONGEST_CHAIN: usize = 200;
+        let deep = |line: &String| line.matches("Could not open backing file: ").count() > LONGEST_CHAIN;
+        self.has("creates an infinite loop") || self.nameless.iter().any(deep)
+    }
+
+    /// Whether a line begins with the name of one of these programs, which may stand behind its directory.
+    fn is_by(&self, programs: &[&str]) -> bool {
+        self.nameless.iter().filter_map(|line| line.split_once(": ")).any(|(speaker, _)| {
+            Path::new(speaker).file_name().is_some_and(|name| programs.iter().any(|program| name == *program))
+        })
     }
 
     fn names(&self, path: &Path) -> bool {
         self.lines.iter().any(|line| line.contains(&*path.to_string_lossy()))
     }
 
-    /// The line that says most: the first of qemu-img's own, without its name.
-    fn line(&self) -> &str {
+    /// The line that says most: the first of qemu-img's own, without its name. Of a long one the middle is left out.
+    fn line(&self) -> Cow<'_, str> {
+        const BEFORE: usize = 200;
+        const AFTER: usize = 400;
         let own = self.lines.iter().find_map(|line| line.strip_prefix("qemu-img: "));
-        own.or(self.lines.last().map(String::as_str)).unwrap_or("it said nothing")
+        let line = own.or(self.lines.last().map(String::as_str)).unwrap_or("it said nothing");
+        let length = line.chars().count();
+        if length <= BEFORE + AFTER {
+            return line.into();
+        }
+        let (before, after) = (line.chars().take(BEFORE), line.chars().skip(length - AFTER));
+        before.chain([' ', '…', ' ']).chain(after).collect()
     }
 }
 
@@ -133,18 +158,22 @@ fn resource_limit(text: &Text, limits: &Limits) -> Option<Limit> {
     (limits.has(Limit::AddressSpace) && memory).then_some(Limit::AddressSpace)
 }
 
-fn of_exit(code: i32, text: &Text, limits: &Limits) -> ErrorKind {
+fn of_exit(code: i32, text: &Text, invocation: &Invocation, limits: &Limits) -> ErrorKind {
     // What stands in front of qemu-img speaks only where that has not run: sudo also warns.
-    if !text.starts("qemu-img: ") {
-        if text.starts("prlimit: failed to set") {
+    if !text.is_by(&["qemu-img"]) {
+        if text.has("prlimit: failed to set") {
             return ErrorKind::LimitsNotApplied;
         }
-        if ["prlimit: ", "timeout: ", "env: "].iter().any(|program| text.starts(program)) {
+        if text.is_by(&["prlimit", "timeout", "env"]) {
             return ErrorKind::CouldNotStart;
         }
-        if text.starts("sudo: ") {
+        if text.is_by(&["sudo"]) {
             return ErrorKind::SudoRefused;
         }
+    }
+    // Whatever it was that ran out then.
+    if text.goes_round() {
+        return ErrorKind::BackingLoop;
     }
     if limits.has(Limit::FileSize) && text.ends("File too large") {
         return ErrorKind::LimitHit(Limit::FileSize);
@@ -156,45 +185,19 @@ fn of_exit(code: i32, text: &Text, limits: &Limits) -> ErrorKind {
     if code == 127 && limits.has(Limit::AddressSpace) {
         return ErrorKind::LimitHit(Limit::AddressSpace);
     }
-    if text.has("Failed to get ") && text.ends(" lock") {
-        return ErrorKind::Locked;
+    if let Some(Message(.., kind)) = MESSAGES.iter().find(|message| text.is(message)) {
+        return *kind;
     }
-    if text.has("Invalid password, cannot unlock any keyslot") {
-        return ErrorKind::WrongPassphrase;
-    }
-    if text.has("key-secret' is required") {
-        return ErrorKind::KeyNeeded;
-    }
-    if text.ends("No space left on device") || text.ends("Disk quota exceeded") {
-        return ErrorKind::NoSpace;
-    }
-    if ["Permission denied", "Operation not permitted", "Read-only file system"].iter().any(|errno| text.ends(errno)) {
-        return ErrorKind::PermissionDenied;
-    }
-    if text.ends("No such file or directory") {
-        return ErrorKind::NotFound;
-    }
-    if WRONG_FORMAT.iter().any(|complaint| text.has(complaint)) {
+    // What the driver of VHDX says of any other image.
+    if text.ends("Invalid argument") && names_vhdx(invocation) {
         return ErrorKind::WrongFormat;
     }
     ErrorKind::Failed
 }
 
-/// What the drivers say of an image that is not theirs, 5.2 to 11.1.
-const WRONG_FORMAT: &[&str] = &[
-    "Image is not in qcow2 format",
-    "qcow2 header too short",
-    "Volume is not in LUKS format",
-    "not in LUKS format",
-    "invalid VMDK image descriptor",
-    "Image not in VDI format",
-    "Unsupported VDI image size",
-    "Image not in VMDK format",
-    "invalid VPC image",
-    "Image not in QED format",
-    "Image not in Parallels format",
-    "Image not in qcow format",
-];
+fn names_vhdx(invocation: &Invocation) -> bool {
+    invocation.args().iter().any(|arg| matches!(arg, Arg::Text(text) if text.to_string_lossy().contains("vhdx")))
+}
 
 /// The image that the complaint names, or the only one there is.
 fn subject<'a>(text: &Text, invocation: &'a Invocation) -> Option<&'a Path> {
@@ -218,11 +221,16 @@ fn message(kind: ErrorKind, outcome: &Outcome, text: &Text, subject: Option<&Pat
             End::OutOfMemory { limit: Some(limit) } => format!("the limit of {limit} bytes on memory was hit"),
             _ => "the limit on memory was hit".to_owned(),
         },
+        ErrorKind::InputOutput => format!("{image} cannot be read or written: {said}"),
+        ErrorKind::BackingLoop => format!("{image} is, through its backing files, below itself"),
+        ErrorKind::TargetTooSmall => format!("the target is smaller than the source: {said}"),
+        ErrorKind::Unreachable => format!("{image} cannot be reached: {said}"),
+        ErrorKind::Unsupported => format!("this qemu-img cannot do it: {said}"),
         ErrorKind::LimitHit(limit) => {
             format!("the limit of {} on {limit} was hit: {said}", limits.describe(limit))
         }
         ErrorKind::LimitsNotApplied => {
-            format!("the limits could not be set, since the caller's own are lower: {}", text.line())
+            format!("the limits could not be set, since the caller's own are lower: {said}")
         }
         ErrorKind::TimedOut => format!("it ran out of time and was ended after {:.1?}", outcome.wall_time),
         ErrorKind::Stalled => format!("it came no further and was ended after {:.1?}", outcome.wall_time),

@@ -13,15 +13,18 @@ use crate::Limit;
 pub enum ErrorKind {
     /// The command was refused before anything ran; the source is a [`qemu_cmd::Error`].
     Refused,
-    /// This qemu-img lacks what the command needs, as the message tells; nothing ran. See
-    /// [`Invocation::requires`](qemu_cmd::Invocation::requires).
+    /// This qemu-img lacks what the command needs, as the message tells. Either nothing ran, see
+    /// [`Invocation::requires`](qemu_cmd::Invocation::requires), or qemu-img has no driver for the format or the place, or
+    /// does not know a feature of the image.
     Unsupported,
-    /// An image, a backing file or a directory does not exist.
+    /// An image, a backing file or a directory does not exist, or a snapshot or a bitmap is not in its image.
     NotFound,
     /// The user who ran qemu-img may not read or write an image, or its file system is read-only.
     PermissionDenied,
     /// An image is not in the format that was given, or its header is damaged.
     WrongFormat,
+    /// An image is, through its backing files, below itself; qemu-img goes round until something runs out.
+    BackingLoop,
     /// A passphrase opens no key slot.
     WrongPassphrase,
     /// An image is encrypted, and no key was given.
@@ -30,6 +33,11 @@ pub enum ErrorKind {
     Locked,
     /// A file system or quota is full. What was written to a device or an existing image stays.
     NoSpace,
+    /// A device or a file system could not read or write (`EIO`). What cannot be read can be
+    /// [left out](qemu_cmd::Convert::salvage).
+    InputOutput,
+    /// An existing target has fewer bytes than the source.
+    TargetTooSmall,
     /// The destination exists, and is [not to be replaced](crate::Publish::replace).
     AlreadyExists,
     /// The file system has fewer bytes free than the image needs; nothing was written.
@@ -39,7 +47,8 @@ pub enum ErrorKind {
         /// How many the caller may still write.
         available: ByteSize,
     },
-    /// The image is written, and could not be given its name, or not durably; the source says why.
+    /// The image is written, and could not be given its name, or not durably; the source says why. Or qemu-img says that
+    /// it is written, and has written nothing: what was there before is as it was.
     NotPublished,
     /// The source is damaged: qemu-img would read zeros, or rubbish, and exit with 0. Nothing was written.
     SourceCorrupt,
@@ -67,7 +76,7 @@ pub enum ErrorKind {
     /// qemu-img, or a program that is needed to run it, is not installed.
     ProgramMissing,
     /// The other host could not be reached, did not let us in, or was lost: what ran there is being ended, and may have
-    /// done its work.
+    /// done its work. Or qemu-img could not reach the server that has an image.
     Unreachable,
     /// sudo refused, for instance because it would have asked for a password.
     SudoRefused,

@@ -42,6 +42,7 @@ mod front;
 mod leftovers;
 mod limits;
 mod local;
+mod messages;
 #[cfg(feature = "mock")]
 mod mock;
 mod open_image;

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use qemu_cmd::{Backing, ByteSize, Convert, Create, Format, Info, Luks, LuksImage, Qcow2, Secret, Source, Target};
+use qemu_cmd::{
+    Backing, ByteSize, Commit, Convert, Create, Format, Info, Luks, LuksImage, Qcow2, Secret, Source, Target,
+};
 use qemu_exec::{
     CancelToken, DryRunExecutor, Error, ErrorKind, Executor, Limit, Limits, LocalExecutor, QemuImg, Request,
 };
@@ -424,13 +426,22 @@ fn refused() {
 #[test]
 fn failed() {
     let directory = scratch();
+    let a = directory.path().join("a");
+    write_fixture(Kind::Qcow2, &a);
+    let error = client().commit(&Commit::new(Source::qcow2(&a))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Failed);
+    assert_eq!(error.exit_code(), Some(1));
+    assert!(error.stderr().contains("Image does not have a backing file"), "{error:?}");
+}
+
+#[test]
+fn target_too_small() {
+    let directory = scratch();
     let (a, b) = (directory.path().join("a"), directory.path().join("b"));
     write_fixture(Kind::Raw, &a);
     bare(["create", "-q", "-f", "raw", b.to_str().unwrap(), "512K"]);
     let error = client().convert(&Convert::new(Source::raw(&a), Target::existing(Source::raw(&b)))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Failed);
-    assert_eq!(error.exit_code(), Some(1));
-    assert!(error.stderr().contains("output file is smaller than input file"), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::TargetTooSmall, "{error}");
 }
 
 /// A text that an attacker puts into a name does not choose the kind.

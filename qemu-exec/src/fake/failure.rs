@@ -77,7 +77,8 @@ fn outcome(kind: ErrorKind, invocation: &Invocation) -> Option<Outcome> {
         ErrorKind::Killed(signal) => ends(End::Signaled(signal)),
         ErrorKind::OutputTooLarge => ends(End::OutputTooLarge),
         ErrorKind::OutputNotUnderstood => Outcome::new(End::Exited(0), "{\"virtual-", ""),
-        ErrorKind::Failed => says("Input/output error"),
+        ErrorKind::InputOutput => says("Input/output error"),
+        ErrorKind::Failed => says("Operation not supported"),
         _ => return None,
     })
 }

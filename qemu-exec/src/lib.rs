@@ -39,6 +39,7 @@ mod executor;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod front;
+mod held;
 mod leftovers;
 mod limits;
 mod local;

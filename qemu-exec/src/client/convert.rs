@@ -9,8 +9,9 @@ use qemu_info::inspect::Policy;
 use super::QemuImg;
 use super::flow::{Flow, Runs};
 use super::new_file::Acceptance;
+use crate::held::Held;
 use crate::waiting::now;
-use crate::{Error, ErrorKind, Executor, Outcome, direct_io_works, safe_cache_mode};
+use crate::{End, Error, ErrorKind, Executor, Outcome, direct_io_works, safe_cache_mode};
 
 impl<E: Executor> QemuImg<E> {
     /// Converts an image.
@@ -37,7 +38,12 @@ impl<R: Runs> Flow<'_, R> {
         self.check_before(convert).await?;
         let acceptance = Acceptance::Converted(convert, policy);
         let Some(image) = convert.target().new_image() else {
-            let outcome = self.run(&convert.invocation()?, self.data).await?;
+            let invocation = convert.invocation()?;
+            let held = Some(convert.target().location()).filter(|_| !self.runs.is_elsewhere()).and_then(Held::open);
+            let outcome = self.run(&invocation, self.data).await?;
+            if let Some(held) = held.filter(|_| outcome.end != End::NotRun) {
+                self.blocking(move || held.flush()).await.map_err(|error| error.about(&invocation))?;
+            }
             self.accept(acceptance, convert.target().location()).await?;
             return Ok(outcome);
         };

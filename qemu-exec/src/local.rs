@@ -109,7 +109,7 @@ impl LocalExecutor {
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
         let by = match self.start {
             Start::Native => LimitedBy::Child,
-            Start::Portable | Start::Tethered => LimitedBy::Prlimit(self.prlimit.path()),
+            Start::Sudo | Start::Portable | Start::Tethered => LimitedBy::Prlimit(self.prlimit.path()),
         };
         let limits = request.effective_limits().within_own();
         let mut launch = Launch::new(self.qemu_img.path(), args).limited(limits, by).with_env(&self.environment);
@@ -162,11 +162,14 @@ pub(crate) async fn run_timed<W: Waiting>(
     // timeout(1) ends the command; should that fail, what is left is to stop waiting.
     let backstop = request.timeout.map(|timeout| timeout.saturating_add(child::GRACE).saturating_add(child::GRACE));
     let mut outcome = run(waiting, request, backstop, how, launch).await?;
-    if let (Some(timeout), End::Exited(code)) = (request.timeout, outcome.end) {
-        // timeout(1) exits with 124, or 137 if TERM was not enough.
-        let killed = code == 137 && outcome.wall_time >= timeout.saturating_add(child::GRACE);
-        if code == 124 || killed {
-            outcome.end = End::TimedOut;
+    if let Some(timeout) = request.timeout {
+        // timeout(1) exits with 124; if TERM was not enough, it is killed with its command, which is told as 137 or as
+        // it is.
+        let late = outcome.wall_time >= timeout.saturating_add(child::GRACE);
+        match outcome.end {
+            End::Exited(124) => outcome.end = End::TimedOut,
+            End::Exited(137) | End::Signaled(9) if late => outcome.end = End::TimedOut,
+            _ => {}
         }
     }
     Ok(outcome)

@@ -7,6 +7,7 @@
 #[cfg(doctest)]
 mod documents;
 pub mod hostile;
+pub mod machine;
 mod report;
 pub mod sshd;
 pub mod systemd;

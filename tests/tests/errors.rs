@@ -385,7 +385,8 @@ fn a_failed_calibration_is_tried_again() {
     let body = |works_at: u32| {
         let count = count.display();
         format!(
-            "echo >> {count}; [ $(wc -l < {count}) -ge {works_at} ] && exit 0; \
+            "echo >> {count}; while [ $# -gt 2 ]; do shift; done
+             [ $(wc -l < {count}) -ge {works_at} ] && {{ echo image > $1; exit 0; }}
              echo 'qemu-img: x: Unable to get accurate CPU usage' >&2; exit 1"
         )
     };

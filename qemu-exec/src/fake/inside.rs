@@ -114,9 +114,13 @@ fn act(files: &mut Files, image: &Named, other: Option<&Named>, action: Action<'
     };
     let from = size_and_bitmaps(files, other.unwrap_or(image))?;
     let failed = |why: &str| Fault::Failed(format!("Operation {option} on bitmap {name} failed: {why}"));
+    let not_found = format!("Dirty bitmap '{name}' not found");
+    if option != "add" && !size_and_bitmaps(files, image)?.1.iter().any(|bitmap| bitmap.name == name) {
+        return Err(failed(&not_found));
+    }
     let (disk, qcow2) = files.qcow2_mut(image, || "Can't store persistent bitmaps".to_owned())?;
     let index = qcow2.bitmaps.iter().position(|bitmap| bitmap.name == name);
-    let existing = || index.ok_or_else(|| failed("Dirty bitmap not found"));
+    let existing = || index.ok_or_else(|| failed(&not_found));
     match option {
         "add" => {
             if index.is_some() {
@@ -140,7 +144,7 @@ fn act(files: &mut Files, image: &Named, other: Option<&Named>, action: Action<'
             existing()?;
             let (size, bitmaps) = from;
             if bitmaps.iter().all(|bitmap| Some(bitmap.name.as_str()) != value) {
-                return Err(failed("Dirty bitmap not found"));
+                return Err(failed(&not_found));
             }
             if size != disk.size {
                 return Err(failed("Bitmaps are of different sizes and can't be merged"));

@@ -152,7 +152,7 @@ fn resource_limit(text: &Text, limits: &Limits) -> Option<Limit> {
         return Some(Limit::Processes);
     }
     let memory = thread
-        || ["annot allocate memory", "failed to allocate", "failed to map segment", "Out of memory"]
+        || ["not allocate memory", "failed to allocate", "failed to map segment", "Out of memory"]
             .iter()
             .any(|complaint| text.has(complaint));
     (limits.has(Limit::AddressSpace) && memory).then_some(Limit::AddressSpace)

@@ -14,7 +14,8 @@ use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 /// Runs qemu-img in a container that is made for the command and removed after it, by `podman` or `docker`.
 ///
 /// Of the machine's files, the container has those that are [shared](Self::share) with it, under their own names, and
-/// nothing else; it has no network, and its image must be there already. In it are needed `sh`, `env` and `cat`, and
+/// nothing else; it has no network, and its image must be there already: or a directory of programs, with the
+/// [option](Self::option) `--rootfs` of podman. In it are needed `sh`, `env` and `cat`, and
 /// for a request with a timeout or limits `timeout` and `prlimit`.
 ///
 /// * **Secrets** are encrypted in the arguments, under a random key that comes on standard input. In the container, the
@@ -27,8 +28,6 @@ use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 ///   what it has, and are refused unless [`Publish::replace`](crate::Publish::replace) is on.
 ///
 /// It cannot hand over an open file, as an [import](crate::QemuImg::import) does, nor standard input.
-///
-/// Its arguments are held by tests; no test has run it against a real podman or docker yet.
 #[derive(Debug)]
 pub struct ContainerExecutor {
     runtime: Program,
@@ -109,7 +108,7 @@ impl ContainerExecutor {
     }
 
     /// How much memory the container may use, with its share of the page cache and without swap; what takes more is
-    /// killed. Default: any.
+    /// killed, which is a [`LimitHit`](ErrorKind::LimitHit) of [`Memory`](crate::Limit::Memory). Default: any.
     #[must_use]
     pub const fn memory(mut self, size: ByteSize) -> Self {
         self.memory = Some(size);
@@ -130,11 +129,12 @@ impl ContainerExecutor {
 }
 
 impl Reach for ContainerExecutor {
-    /// The runtime's own failure, and that of `timeout` and `env`.
-    const FAILED: i32 = 125;
+    fn resolve(&self, _request: &Request<'_>) -> Result<(), Error> {
+        self.runtime.resolve().map(drop)
+    }
 
-    fn program(&self) -> &Program {
-        &self.runtime
+    fn memory(&self) -> Option<ByteSize> {
+        self.memory
     }
 
     fn check(&self, request: &Request<'_>) -> Result<(), Error> {
@@ -151,6 +151,7 @@ impl Reach for ContainerExecutor {
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
         let there = tether::launch(request, &self.qemu_img, args, &self.environment);
+        let there = tether::tethered(self, request, there, "sh");
         let mut args: Vec<OsString> = ["run", "--rm", "-i", "--pull=never"].map(Into::into).into();
         args.push(joined("--network=", &self.network));
         if let Some(memory) = self.memory {
@@ -163,9 +164,12 @@ impl Reach for ContainerExecutor {
         tether::reaching(self.runtime.path(), args, &INHERITED)
     }
 
-    fn failure(&self, said: &str) -> (ErrorKind, String) {
+    fn failure(&self, code: i32, said: &str) -> Option<(ErrorKind, String)> {
+        /// Of the runtime, and of `timeout` and `env`.
+        const OF_RUNTIME: i32 = 125;
         let why = said.lines().find(|line| !line.is_empty()).unwrap_or("it said nothing");
-        (ErrorKind::CouldNotStart, format!("the container could not be started: {why}"))
+        let message = format!("the container could not be started: {why}");
+        (code == OF_RUNTIME).then_some((ErrorKind::CouldNotStart, message))
     }
 }
 

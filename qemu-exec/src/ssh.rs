@@ -94,11 +94,8 @@ impl SshExecutor {
 }
 
 impl Reach for SshExecutor {
-    /// Nothing over there exits with that.
-    const FAILED: i32 = 255;
-
-    fn program(&self) -> &Program {
-        &self.ssh
+    fn resolve(&self, _request: &Request<'_>) -> Result<(), Error> {
+        self.ssh.resolve().map(drop)
     }
 
     fn check(&self, request: &Request<'_>) -> Result<(), Error> {
@@ -112,6 +109,7 @@ impl Reach for SshExecutor {
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
         let there = tether::launch(request, &self.qemu_img, args, &self.environment);
+        let there = tether::tethered(self, request, there, "sh");
         let mut args: Vec<OsString> = vec!["-T".into()];
         let options = FIXED.iter().map(OsString::from).chain(self.options.clone()).chain(DEFAULTS.map(Into::into));
         args.extend(options.flat_map(|option| ["-o".into(), option]));
@@ -119,10 +117,12 @@ impl Reach for SshExecutor {
         tether::reaching(self.ssh.path(), args, &INHERITED)
     }
 
-    fn failure(&self, said: &str) -> (ErrorKind, String) {
+    fn failure(&self, code: i32, said: &str) -> Option<(ErrorKind, String)> {
+        /// Nothing over there exits with that.
+        const OF_SSH: i32 = 255;
         let why = said.lines().last().unwrap_or("it said nothing");
         let message = format!("`{}` could not be reached, or was lost: {why}", self.host.display());
-        (ErrorKind::Unreachable, message)
+        (code == OF_SSH).then_some((ErrorKind::Unreachable, message))
     }
 }
 

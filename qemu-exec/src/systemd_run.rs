@@ -9,9 +9,9 @@ use qemu_cmd::ByteSize;
 use crate::environment::env_builder;
 use crate::front::Front;
 use crate::program::Program;
-use crate::start::Start;
-use crate::waiting::{Blocking, Waiting, now};
-use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child, local, tether};
+use crate::tether::{self, Reach};
+use crate::waiting::{Blocking, now};
+use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, Staging, child};
 
 /// Runs qemu-img in a service that is made for it, by `systemd-run`: so that its memory and CPU are bounded by a control
 /// group, which counts what is really used.
@@ -19,20 +19,20 @@ use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, chi
 /// The manager is that of the system, which root may ask, or that of the [user](Self::user_manager). What it starts are
 /// `env`, and `timeout` and `prlimit` as far as they are needed, and then qemu-img.
 ///
-/// * **Secrets** come on standard input, as under sudo: a sealed memory file, which systemd hands to the service.
+/// * **Secrets** are encrypted in the arguments, under a random key that comes on standard input, which systemd hands to
+///   the service. There, the key is in the memory of a shell until qemu-img has read it.
 /// * **The clock** is kept by timeout(1), which tells that time was up. `RuntimeMaxSec` is above that, and ends the
 ///   service even if nobody waits for it any more.
-/// * **What is not guaranteed**: a service goes on when `systemd-run` is ended. A command that is cancelled, or whose
-///   caller is gone, runs on until it is done or its time is up: give it a timeout. And `systemd-run` may tell of a
-///   signal as an exit status of 1: what is killed for [`memory`](Self::memory) is then
-///   [`Failed`](ErrorKind::Failed), without a word.
+/// * **The end of standard input** is that of qemu-img: when the command is cancelled, or this process is gone, a shell
+///   in the service sends it TERM. What is not guaranteed: that this happens before [`run`](Executor::run) returns.
 /// * **New images** have their name when they are complete if the service runs as the caller; otherwise they are written
 ///   under it, as with [`SudoExecutor`](crate::SudoExecutor).
 ///
-/// Its arguments are held by tests; no test has run it against a real systemd yet.
+/// It cannot hand over an open file, as an [import](crate::QemuImg::import) does, nor standard input.
 #[derive(Debug)]
 pub struct SystemdRunExecutor {
     user_manager: bool,
+    memory: Option<ByteSize>,
     properties: Vec<OsString>,
     systemd_run: Program,
     front: Front,
@@ -56,6 +56,7 @@ impl SystemdRunExecutor {
     pub fn with_program(qemu_img: impl Into<PathBuf>) -> Self {
         Self {
             user_manager: false,
+            memory: None,
             properties: Vec::new(),
             systemd_run: Program::new("systemd-run"),
             front: Front::new(qemu_img),
@@ -70,11 +71,13 @@ impl SystemdRunExecutor {
         self
     }
 
-    /// How much memory may be used, with the page cache and without swap (`MemoryMax`); what takes more is killed.
+    /// How much memory may be used, with the page cache and without swap (`MemoryMax`); what takes more is killed, which
+    /// is a [`LimitHit`](ErrorKind::LimitHit) of [`Memory`](crate::Limit::Memory). Default: any.
     #[doc(alias = "MemoryMax")]
     #[must_use]
-    pub fn memory(self, size: ByteSize) -> Self {
-        self.property(format!("MemoryMax={size}")).property("MemorySwapMax=0")
+    pub const fn memory(mut self, size: ByteSize) -> Self {
+        self.memory = Some(size);
+        self
     }
 
     /// How much CPU may be used, in percent of one (`CPUQuota`): what wants more is slowed down.
@@ -98,17 +101,16 @@ impl SystemdRunExecutor {
         |executor| executor.front.environment(),
         "Not for secrets: it stands in the arguments, which every user can read."
     );
+}
 
-    /// The request without its staging, if the files would be those of another user.
-    fn as_service<'a>(&self, request: &Request<'a>) -> Request<'a> {
-        let same = self.user_manager || rustix::process::geteuid().is_root();
-        let staging = request.staging.filter(|_| same);
-        request.clone().staging(staging)
-    }
-
+impl Reach for SystemdRunExecutor {
     fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {
         self.systemd_run.resolve()?;
         self.front.resolve(request)
+    }
+
+    fn check(&self, request: &Request<'_>) -> Result<(), Error> {
+        self.front.check(request.invocation)
     }
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
@@ -117,6 +119,11 @@ impl SystemdRunExecutor {
         if self.user_manager {
             options.push("--user".into());
         }
+        if let Some(memory) = self.memory {
+            // What is left then can tell what happened.
+            let properties = [format!("MemoryMax={memory}"), "MemorySwapMax=0".into(), "OOMPolicy=continue".into()];
+            options.extend(properties.into_iter().flat_map(|property| ["-p".into(), property.into()]));
+        }
         options.extend(self.properties.iter().flat_map(|property| ["-p".into(), property.clone()]));
         if let Some(timeout) = request.timeout {
             // After timeout(1) has sent KILL, and before we stop waiting, with the second that is rounded up.
@@ -124,43 +131,38 @@ impl SystemdRunExecutor {
             options.extend(["-p".into(), format!("RuntimeMaxSec={most}").into()]);
         }
         options.push("--".into());
-        let service = self.front.launch(request, args);
+        let service = tether::tethered(self, request, self.front.launch(request, args), "/bin/sh");
         options.push(service.program.into_os_string());
         options.extend(service.args.iter().map(unexpanded));
         tether::reaching(self.systemd_run.path(), options, &["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"])
     }
 
-    async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
-        self.front.check(request.invocation)?;
-        let request = self.as_service(&request);
-        self.resolve(&request).map_err(|error| error.about(request.invocation))?;
-        let outcome = local::run_timed(waiting, &request, Start::Portable, |args| self.launch(&request, args)).await?;
-        let said = String::from_utf8_lossy(&outcome.stderr);
-        // What systemd-run says when there is no manager, or that does not let us. qemu-img says its name first.
-        let complaint = said.lines().find(|line| !line.is_empty());
-        let own = complaint.filter(|line| ["Failed to ", "System has not "].iter().any(|own| line.starts_with(own)));
-        match own {
-            Some(why) if outcome.end == End::Exited(1) => Err(Error::new(ErrorKind::CouldNotStart)
-                .message(format!("systemd made no service: {why}"))
-                .about(request.invocation)
-                .ended(Some(1), None)
-                .said(&request.invocation.redact(&said))),
-            _ => Ok(outcome),
-        }
+    /// What systemd-run says when there is no manager, or that does not let us. qemu-img says its name first.
+    fn failure(&self, code: i32, said: &str) -> Option<(ErrorKind, String)> {
+        let complaint = said.lines().find(|line| !line.is_empty())?;
+        let own = ["Failed to ", "System has not ", "Unknown assignment"].iter().any(|own| complaint.starts_with(own));
+        let message = format!("systemd made no service: {complaint}");
+        (code == 1 && own).then_some((ErrorKind::CouldNotStart, message))
+    }
+
+    /// Unless the files would be those of another user.
+    fn staging<'a>(&self, request: &Request<'a>) -> Option<&'a Staging> {
+        request.staging.filter(|_| self.user_manager || rustix::process::geteuid().is_root())
+    }
+
+    fn memory(&self) -> Option<ByteSize> {
+        self.memory
     }
 }
 
 impl Executor for SystemdRunExecutor {
     /// A program that is not installed is shown by its bare name.
     fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
-        self.front.check(request.invocation)?;
-        let _ = self.resolve(request);
-        let request = &self.as_service(request);
-        Ok(local::plan(request, Start::Portable, |args| self.launch(request, args)))
+        tether::plan(self, request)
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {
-        now(self.run_by(Blocking, request))
+        now(tether::run(Blocking, self, request))
     }
 }
 

@@ -3,20 +3,18 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use qemu_cmd::ByteSize;
+
 use crate::environment::Environment;
 use crate::plan::LimitedBy;
-use crate::program::Program;
 use crate::start::Start;
 use crate::waiting::Waiting;
-use crate::{End, Error, ErrorKind, Launch, Outcome, Plan, Request, child, local};
+use crate::{End, Error, ErrorKind, Launch, Outcome, Plan, Request, Staging, child, local};
 
 /// What reaches elsewhere by a program of its own.
 pub(crate) trait Reach: Send + Sync {
-    /// The exit status with which that program tells of its own failure.
-    const FAILED: i32;
-
-    /// That program.
-    fn program(&self) -> &Program;
+    /// Looks up that program, and what else must be here.
+    fn resolve(&self, request: &Request<'_>) -> Result<(), Error>;
 
     /// Refuses what cannot be asked of it.
     fn check(&self, request: &Request<'_>) -> Result<(), Error>;
@@ -24,31 +22,52 @@ pub(crate) trait Reach: Send + Sync {
     /// What is started, with [`launch`] in it.
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch;
 
-    /// What failed, by what was said.
-    fn failure(&self, said: &str) -> (ErrorKind, String);
+    /// What failed, if this exit status is the program's own.
+    fn failure(&self, code: i32, said: &str) -> Option<(ErrorKind, String)>;
+
+    /// What is written under another name first, if that is done there.
+    fn staging<'a>(&self, _request: &Request<'a>) -> Option<&'a Staging> {
+        None
+    }
+
+    /// How much memory may be used there, if that is bounded by a control group.
+    fn memory(&self) -> Option<ByteSize> {
+        None
+    }
 }
 
 /// The plan of a request. If the program is not installed it is shown by its bare name.
 pub(crate) fn plan<R: Reach>(reach: &R, request: &Request<'_>) -> Result<Plan, Error> {
     reach.check(request)?;
-    let _ = reach.program().resolve();
-    let request = &request.clone().staging(None);
+    let _ = reach.resolve(request);
+    let request = &request.clone().staging(reach.staging(request));
     Ok(local::plan(request, Start::Tethered, |args| reach.launch(request, args)))
 }
 
 /// Runs a request.
 pub(crate) async fn run<W: Waiting, R: Reach>(waiting: W, reach: &R, request: Request<'_>) -> Result<Outcome, Error> {
     reach.check(&request)?;
-    reach.program().resolve().map_err(|error| error.about(request.invocation))?;
-    let request = request.staging(None);
-    let outcome = run_there(waiting, &request, |args| reach.launch(&request, args)).await?;
-    if outcome.end != End::Exited(R::FAILED) {
+    reach.resolve(&request).map_err(|error| error.about(request.invocation))?;
+    let staging = reach.staging(&request);
+    let request = request.staging(staging);
+    let mut outcome = run_there(waiting, &request, |args| reach.launch(&request, args)).await?;
+    let End::Exited(code) = outcome.end else { return Ok(outcome) };
+    if code == OUT_OF_MEMORY && reach.memory().is_some() {
+        outcome.end = End::OutOfMemory { limit: reach.memory() };
         return Ok(outcome);
     }
     let said = request.invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
-    let (kind, message) = reach.failure(&said);
-    Err(Error::new(kind).message(message).about(request.invocation).ended(Some(R::FAILED), None).said(&said))
+    match reach.failure(code, &said) {
+        Some((kind, message)) => {
+            Err(Error::new(kind).message(message).about(request.invocation).ended(Some(code), None).said(&said))
+        }
+        None => Ok(outcome),
+    }
 }
+
+/// What the script exits with if the kernel has killed something in its control group. qemu-img never does, and there is
+/// no such signal.
+const OUT_OF_MEMORY: i32 = 254;
 
 /// A script that runs its arguments as a command, which gets TERM when standard input ends. With a key, the first line
 /// of that is the command's standard input: a shell's own `read` takes no byte more than the line, and its own `echo` shows
@@ -57,16 +76,23 @@ pub(crate) async fn run<W: Waiting, R: Reach>(waiting: W, reach: &R, request: Re
 /// The shell asks for TERM, without which the first process of a container does not get it. It waits for the command, so
 /// that a signal that killed that is told as 128 and its number: to sshd, a signal is a lost connection. 143 is TERM, upon
 /// which a timeout(1) that has just forked goes away and leaves its child behind, in its process group.
-fn script(key: bool) -> String {
+fn script(key: bool, bounded: bool) -> String {
     let feed = if key { "read -r k <&3; echo \"$k\" | " } else { "" };
+    // Of a version 2 the group's own path is in the third field; of a version 1, a container sees its own group.
+    let ask = if bounded {
+        "[ $s = 137 ] && { while IFS=: read -r n m p; do [ \"$m\" ] || g=$p; done </proc/self/cgroup; \
+         for f in \"/sys/fs/cgroup$g/memory.events\" /sys/fs/cgroup/memory/memory.oom_control; do \
+         while read -r n m; do [ \"$n\" = oom_kill ] && [ \"$m\" != 0 ] && s=254; done <\"$f\"; done; }; "
+    } else {
+        ""
+    };
     format!(
         "exec 3<&0 </dev/null; {feed}\"$@\" 3<&- & c=$!; exec >/dev/null 2>&1; trap \"kill $c\" TERM; \
-         {{ cat <&3; kill $c; }} & w=$!; wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; exit $s"
+         {{ cat <&3; kill $c; }} & w=$!; wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; {ask}exit $s"
     )
 }
 
-/// The launch elsewhere, of programs that are looked up there: a shell, and in it qemu-img with its environment, clock
-/// and limits.
+/// The launch elsewhere, of programs that are looked up there: qemu-img with its environment, clock and limits.
 pub(crate) fn launch(request: &Request<'_>, qemu_img: &Path, args: Vec<OsString>, added: &Environment) -> Launch {
     let mut launch = Launch::new(qemu_img, args)
         .limited(request.effective_limits(), LimitedBy::Prlimit("prlimit".as_ref()))
@@ -74,8 +100,13 @@ pub(crate) fn launch(request: &Request<'_>, qemu_img: &Path, args: Vec<OsString>
     if let Some(timeout) = request.timeout {
         launch = launch.timed(timeout, child::GRACE, "timeout".as_ref());
     }
-    let script = script(!request.invocation.secrets().is_empty());
-    launch.with_env_as_args("env".as_ref()).wrap("sh".as_ref(), vec!["-c".into(), script.into(), "sh".into()])
+    launch.with_env_as_args("env".as_ref())
+}
+
+/// The launch in a shell that ends it with its standard input.
+pub(crate) fn tethered<R: Reach>(reach: &R, request: &Request<'_>, launch: Launch, shell: &str) -> Launch {
+    let script = script(!request.invocation.secrets().is_empty(), reach.memory().is_some());
+    launch.wrap(shell.as_ref(), vec!["-c".into(), script.into(), "sh".into()])
 }
 
 /// Runs what [`launch`] was wrapped into.
@@ -86,8 +117,8 @@ async fn run_there<W: Waiting>(
 ) -> Result<Outcome, Error> {
     let mut outcome = local::run_timed(waiting, request, Start::Tethered, launch).await?;
     match outcome.end {
-        // 255 is no signal, but what ssh says of itself.
-        End::Exited(code @ 129..255) => outcome.end = End::Signaled(code - 128),
+        // There are 64 signals.
+        End::Exited(code @ 129..=192) => outcome.end = End::Signaled(code - 128),
         // The loader, too, exits with that.
         End::Exited(127) => {
             let said = request.invocation.redact(&String::from_utf8_lossy(&outcome.stderr));

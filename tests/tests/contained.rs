@@ -1,24 +1,64 @@
-//! qemu-img in a container or a service: the arguments, and what runs of them without a daemon.
+//! qemu-img in a container, by a real podman, and the arguments for one and for a service.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qemu_cmd::{ByteSize, Convert, Info, Invocation, Source};
+use qemu_cmd::{ByteSize, Convert, Format, Info, Invocation, Secret, Source};
 use qemu_exec::{
-    CancelToken, ContainerExecutor, ErrorKind, Executor, Limits, Publish, QemuImg, Request, SystemdRunExecutor,
+    CancelToken, ContainerExecutor, ErrorKind, Executor, Limit, Limits, Publish, QemuImg, Request, SystemdRunExecutor,
 };
+use tempfile::TempDir;
+use tests::hostile::plain;
 use tests::sshd::wait_until;
 use tests::{Kind, content, executable, fifo, is_running, qemu_img, scratch, write_fixture};
 
-/// Runs on this machine what podman or docker would run in a container, out of reach of signals to the runtime.
-const RUNTIME: &str = r#"#!/bin/sh
-while [ "${1#--entrypoint=}" = "$1" ]; do shift; done
-program=${1#--entrypoint=}
-shift 2
-exec setsid --wait "$program" "$@"
-"#;
+/// A container of podman that has this directory, and of the machine's programs those under `/usr`: no image could be had
+/// without a registry.
+struct Podman {
+    root: TempDir,
+    directory: TempDir,
+}
+
+impl Podman {
+    fn new() -> Self {
+        let root = scratch();
+        for name in ["usr", "etc", "proc", "sys", "dev", "tmp", "run"] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+        }
+        for name in ["bin", "sbin", "lib", "lib64"] {
+            std::os::unix::fs::symlink(format!("usr/{name}"), root.path().join(name)).unwrap();
+        }
+        Self { root, directory: scratch() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn executor(&self) -> ContainerExecutor {
+        // Only root can have a root directory of its own without a range of users.
+        let program = if rustix::process::geteuid().is_root() {
+            "podman".into()
+        } else {
+            executable(self.root.path(), "#!/bin/sh\nexec sudo -n podman \"$@\"\n")
+        };
+        let executor = ContainerExecutor::new(program, self.root.path())
+            .option("--rootfs")
+            .option("--runtime=runc")
+            // More than its own limits podman may not give where it lacks the capability for that.
+            .option("--ulimit=nofile=1024:1024")
+            .option("--ulimit=nproc=1024:1024")
+            .share(self.directory.path())
+            .share_read_only("/usr")
+            .qemu_img(qemu_img());
+        match qemu_img().parent().filter(|parent| parent.is_absolute() && !parent.starts_with("/usr")) {
+            Some(parent) => executor.share_read_only(parent),
+            None => executor,
+        }
+    }
+}
 
 fn info(path: &Path) -> Invocation {
     Info::new(Source::raw(path)).invocation().unwrap()
@@ -41,7 +81,10 @@ fn the_arguments_of_a_container() {
         .option("--cpus=1.5")
         .env("CEPH_ARGS", "-nx");
     let script = "exec 3<&0 </dev/null; \"$@\" 3<&- & c=$!; exec >/dev/null 2>&1; trap \"kill $c\" TERM; \
-                  { cat <&3; kill $c; } & w=$!; wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; exit $s";
+                  { cat <&3; kill $c; } & w=$!; wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; \
+                  [ $s = 137 ] && { while IFS=: read -r n m p; do [ \"$m\" ] || g=$p; done </proc/self/cgroup; \
+                  for f in \"/sys/fs/cgroup$g/memory.events\" /sys/fs/cgroup/memory/memory.oom_control; do \
+                  while read -r n m; do [ \"$n\" = oom_kill ] && [ \"$m\" != 0 ] && s=254; done <\"$f\"; done; }; exit $s";
     let front = [
         "run",
         "--rm",
@@ -69,30 +112,64 @@ fn the_arguments_of_a_container() {
 
 #[test]
 fn secrets_reach_a_container_on_standard_input() {
-    let directory = scratch();
-    let path = |name: &str| directory.path().join(name);
+    let podman = Podman::new();
+    let path = |name| podman.path(name);
     write_fixture(Kind::Luks, &path("luks"));
-    let executor = ContainerExecutor::new(executable(directory.path(), RUNTIME), "image").qemu_img(qemu_img());
     let convert = Convert::new(Kind::Luks.source(&path("luks")), Kind::Raw.target(&path("raw")));
-    let refused = QemuImg::new(&executor).convert(&convert).unwrap_err();
+    let refused = QemuImg::new(podman.executor()).convert(&convert).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Refused);
-    QemuImg::new(&executor).publish(Publish::new().replace(true)).convert(&convert).unwrap();
+    let client = QemuImg::new(podman.executor()).publish(Publish::new().replace(true));
+    client.convert(&convert).unwrap();
     assert!(std::fs::read(path("raw")).unwrap() == content());
+    let wrong = Convert::new(Source::luks(path("luks"), Secret::new("wrong").unwrap()), Kind::Raw.target(&path("b")));
+    assert_eq!(client.convert(&wrong).unwrap_err().kind(), ErrorKind::WrongPassphrase);
+}
+
+#[test]
+fn what_is_bounded_in_a_container_is_told() {
+    let podman = Podman::new();
+    // A few bytes that make qemu-img load a table of 128 MiB.
+    let bomb = podman.path("bomb");
+    plain::qcow().be64(24, 512 << 30).put(32, &[9, 6]).write(&bomb);
+    let info = Info::new(Source::new(&bomb, Format::Qcow));
+    let client = |executor| QemuImg::new(executor).metadata_limits(Limits::none());
+    client(podman.executor().memory(ByteSize::mib(512))).info(&info).unwrap();
+    let error = client(podman.executor().memory(ByteSize::mib(64))).info(&info).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitHit(Limit::Memory), "{error:?}");
+    assert_eq!(error.to_string(), "the limit of 67108864 bytes on memory was hit");
+    let tight = Limits::none().address_space(ByteSize::mib(128));
+    let error = QemuImg::new(podman.executor()).metadata_limits(tight).info(&info).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitHit(Limit::AddressSpace), "{error:?}");
+}
+
+#[test]
+fn what_a_container_has_not_is_not_there() {
+    let podman = Podman::new();
+    let elsewhere = scratch();
+    let path = elsewhere.path().join("a");
+    std::fs::write(&path, [0; 512]).unwrap();
+    let info = Info::new(Source::raw(&path));
+    assert_eq!(QemuImg::new(podman.executor()).info(&info).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(QemuImg::new(podman.executor().share_read_only(&path)).info(&info).unwrap().virtual_size, 512);
+    let missing = podman.executor().qemu_img("no-such-qemu-img");
+    assert_eq!(QemuImg::new(missing).info(&info).unwrap_err().kind(), ErrorKind::ProgramMissing);
 }
 
 #[test]
 fn what_is_cancelled_in_a_container_ends() {
-    let directory = scratch();
-    let fifo = fifo(directory.path());
-    let executor = ContainerExecutor::new(executable(directory.path(), RUNTIME), "image").qemu_img(qemu_img());
+    let podman = Podman::new();
+    let fifo = fifo(podman.directory.path());
     let token = CancelToken::new().unwrap();
-    let client = QemuImg::new(executor).cancel(token.clone());
+    let client = QemuImg::new(podman.executor()).cancel(token.clone());
     std::thread::scope(|scope| {
         let error = scope.spawn(|| client.info(&Info::new(Source::raw(&fifo))).unwrap_err());
         assert!(wait_until(|| is_running(&fifo)));
         token.cancel();
         assert_eq!(error.join().unwrap().kind(), ErrorKind::Cancelled);
     });
+    assert!(wait_until(|| !is_running(&fifo)));
+    let late = QemuImg::new(podman.executor()).metadata_timeout(Some(Duration::from_secs(1)));
+    assert_eq!(late.info(&Info::new(Source::raw(&fifo))).unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(wait_until(|| !is_running(&fifo)));
 }
 
@@ -103,6 +180,8 @@ fn what_a_container_cannot_be_is_told() {
     let runtime = executable(directory.path(), fails);
     let invocation = info(Path::new("/a"));
     let error = |executor: ContainerExecutor| executor.run(Request::new(&invocation)).unwrap_err();
+    let real = error(Podman::new().executor().option("--no-such-option"));
+    assert_eq!(real.kind(), ErrorKind::CouldNotStart, "{real:?}");
     let failed = error(ContainerExecutor::new(&runtime, "image"));
     assert_eq!(failed.kind(), ErrorKind::CouldNotStart);
     assert_eq!(failed.to_string(), "the container could not be started: docker: no such image");
@@ -122,27 +201,13 @@ fn the_arguments_of_a_service() {
     let args = planned(&executor, &request);
     let names: Vec<_> = args
         .iter()
+        .filter(|arg| !arg.starts_with("exec 3<&0 "))
         .map(|arg| if arg.starts_with("/usr") { Path::new(arg).file_name().unwrap().to_str().unwrap() } else { arg })
         .collect();
-    let wanted = "--pipe --wait --collect --quiet --same-dir -p MemoryMax=536870912 -p MemorySwapMax=0 -p CPUQuota=50% \
-                  -p RuntimeMaxSec=66 -- env LC_ALL=C LANG=C MALLOC_ARENA_MAX=1 timeout --kill-after=5 60 \
+    let wanted = "--pipe --wait --collect --quiet --same-dir -p MemoryMax=536870912 -p MemorySwapMax=0 -p OOMPolicy=continue \
+                  -p CPUQuota=50% -p RuntimeMaxSec=66 -- /bin/sh -c sh env LC_ALL=C LANG=C MALLOC_ARENA_MAX=1 timeout --kill-after=5 60 \
                   prlimit --cpu=30:31 --as=1073741824 no-such-qemu-img info /vm/$$a --force-share --output=json -f raw";
     assert_eq!(names.join(" "), wanted);
     let own = planned(&executor.user_manager().property("IOWeight=10"), &request).join(" ");
     assert!(own.contains(" --same-dir --user -p ") && own.contains(" -p IOWeight=10 "), "{own}");
-}
-
-/// Where systemd is, a service runs; where it is not, that is what is said.
-#[test]
-fn a_service_runs_or_says_why_not() {
-    let directory = scratch();
-    let path = directory.path().join("a");
-    std::fs::write(&path, [0; 512]).unwrap();
-    let result = QemuImg::new(SystemdRunExecutor::with_program(qemu_img())).info(&Info::new(Source::raw(&path)));
-    if Path::new("/run/systemd/system").exists() {
-        assert_eq!(result.unwrap().virtual_size, 512);
-    } else {
-        let error = result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::CouldNotStart, "{error:?}");
-    }
 }

@@ -5,12 +5,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use qemu_cmd::{ByteSize, Format, Info, Source};
-use qemu_exec::{Cgroup, End, ErrorKind, Executor, Limit, Limits, LocalExecutor, Outcome, Progress, QemuImg, Request};
+use qemu_cmd::{ByteSize, Convert, Format, Info, Map, Qcow2, Source, Target};
+use qemu_exec::{
+    CancelToken, Cgroup, End, ErrorKind, Executor, Limit, Limits, LocalExecutor, Outcome, Progress, QemuImg, Request,
+    SystemdRunExecutor,
+};
 use tests::hostile::plain;
 use tests::sshd::wait_until;
 use tests::systemd::{delegated, in_a_service};
-use tests::{executable, fifo, is_running, local, names, scratch};
+use tests::{content, executable, fifo, is_running, local, names, passphrase, qemu_img, scratch};
 
 /// One start of a systemd is shared by all, since it takes seconds.
 #[test]
@@ -23,8 +26,12 @@ fn under_a_real_systemd() {
             ("escape", nothing_escapes),
             ("every way out", every_way_out_removes_the_group),
             ("refusals", what_cannot_be_done_is_refused),
+            ("services", |_| secrets_reach_a_service_on_standard_input()),
+            ("bounded services", |_| what_is_bounded_in_a_service_is_told()),
+            ("ends of services", |_| what_is_cancelled_in_a_service_ends()),
         ] {
             let started = Instant::now();
+            println!("{part} …");
             act(&group);
             let left = names(&group).into_iter().filter(|name| name.to_string_lossy().starts_with("qemu-img-"));
             assert_eq!(left.count(), 0, "{part} leaves a group");
@@ -144,4 +151,72 @@ fn what_cannot_be_done_is_refused(group: &Path) {
     assert_eq!(kind(local().cgroup(limited(&group.join("tests")))), ErrorKind::LimitsNotApplied);
     assert_eq!(kind(local().portable().cgroup(limited(group))), ErrorKind::Refused);
     assert_eq!(names(directory.path()).len(), 0);
+}
+
+fn service() -> SystemdRunExecutor {
+    SystemdRunExecutor::with_program(qemu_img())
+}
+
+fn secrets_reach_a_service_on_standard_input() {
+    let directory = scratch();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("a"), content()).unwrap();
+    let convert = Convert::new(Source::raw(path("a")), Target::new(path("b"), Qcow2::new()));
+    QemuImg::new(service()).convert(&convert).unwrap();
+    // Of a command with a secret, what comes first is the key that it is encrypted under.
+    let said = String::from_utf8(run_as_service("cat; echo \"$@\"", true)).unwrap();
+    let (key, args) = said.split_once('\n').unwrap();
+    assert_eq!((key.len(), key.ends_with('=')), (44, true), "{said}");
+    assert!(!args.contains(key) && !args.contains("battery") && args.contains(",keyid="), "{args}");
+    assert_eq!(QemuImg::new(service()).info(&Info::new(Source::qcow2(path("b")))).unwrap().virtual_size, 1 << 20);
+    assert_eq!(names(directory.path()), ["a", "b"], "what is complete has its name, and nothing else is there");
+}
+
+/// What a script in the place of qemu-img prints.
+fn run_as_service(body: &str, secret: bool) -> Vec<u8> {
+    let directory = scratch();
+    let program = executable(directory.path(), &format!("#!/bin/sh\n{body}\n"));
+    let source = if secret { Source::luks("/a$b", passphrase()) } else { Source::raw("/a$b") };
+    let invocation = Map::new(source).invocation().unwrap();
+    let outcome = SystemdRunExecutor::with_program(program).cpu_quota(50).run(Request::new(&invocation)).unwrap();
+    assert_eq!(outcome.end, End::Exited(0), "{outcome:?}");
+    outcome.stdout
+}
+
+fn what_is_bounded_in_a_service_is_told() {
+    let directory = scratch();
+    let bomb = directory.path().join("bomb");
+    plain::qcow().be64(24, 128 << 30).put(32, &[9, 6]).write(&bomb);
+    let info = Info::new(Source::new(&bomb, Format::Qcow));
+    let error =
+        QemuImg::new(service().memory(ByteSize::mib(24))).metadata_limits(Limits::none()).info(&info).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitHit(Limit::Memory), "{error:?}");
+    assert_eq!(error.to_string(), "the limit of 25165824 bytes on memory was hit");
+
+    let look = "g=$(sed -n s/^0:://p /proc/self/cgroup); echo $g; cat /sys/fs/cgroup$g/cpu.max; echo \"$@\"";
+    let said = String::from_utf8(run_as_service(look, false)).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].ends_with(".service"), "{said}");
+    assert_eq!(lines[1], "50000 100000");
+    assert!(lines[2].contains("/a$b"), "{said}");
+    let refused = service().property("NoSuchProperty=1");
+    assert_eq!(QemuImg::new(refused).info(&info).unwrap_err().kind(), ErrorKind::CouldNotStart);
+}
+
+fn what_is_cancelled_in_a_service_ends() {
+    let directory = scratch();
+    let fifo = fifo(directory.path());
+    let info = Info::new(Source::raw(&fifo));
+    let token = CancelToken::new().unwrap();
+    let client = QemuImg::new(service()).cancel(token.clone());
+    std::thread::scope(|scope| {
+        let error = scope.spawn(|| client.info(&info).unwrap_err());
+        assert!(wait_until(|| is_running(&fifo)));
+        token.cancel();
+        assert_eq!(error.join().unwrap().kind(), ErrorKind::Cancelled);
+    });
+    assert!(wait_until(|| !is_running(&fifo)), "the service goes on");
+    let late = QemuImg::new(service()).metadata_timeout(Some(Duration::from_secs(1)));
+    assert_eq!(late.info(&info).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(wait_until(|| !is_running(&fifo)));
 }

@@ -12,7 +12,7 @@ use qemu_exec::cmd::{ByteSize, Subcommand};
 use crate::Error;
 use crate::dry_run::Format;
 use crate::view::Pretty;
-use crate::{chain, clean, completions, explain, inspect, lint, man, own, table};
+use crate::{chain, clean, completions, doctor, explain, inspect, lint, man, own, table};
 
 /// What qimg was asked to do.
 pub(crate) enum Action {
@@ -21,6 +21,7 @@ pub(crate) enum Action {
     Report(String, bool),
     Inspect(inspect::Inspect),
     Chain(chain::Chain),
+    Doctor(doctor::Doctor),
     Run(Options),
 }
 
@@ -122,6 +123,9 @@ pub(crate) fn parse() -> Result<Action, Error> {
             }
             Value(command) if command == "inspect" => return inspect::parse(parser.raw_args()?).map(Action::Inspect),
             Value(command) if command == "chain" => return chain::parse(parser.raw_args()?).map(Action::Chain),
+            Value(command) if command == "doctor" => {
+                return doctor::parse(parser.raw_args()?, options.qemu_img).map(Action::Doctor);
+            }
             Value(command) if command == "explain" => return explain::text(parser.raw_args()?).map(Action::Print),
             Value(command) if command == "completions" => {
                 return completions::text(parser.raw_args()?).map(Action::Print);

@@ -4,6 +4,7 @@ mod args;
 mod chain;
 mod clean;
 mod completions;
+mod doctor;
 mod dry_run;
 mod explain;
 mod import;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         }
         Action::Inspect(inspect) => inspect.run(),
         Action::Chain(chain) => chain.run(),
+        Action::Doctor(doctor) => doctor.run(),
         Action::Run(options) if options.command.first().is_some_and(|command| command == "import") => {
             import::import(&options)
         }

@@ -66,6 +66,15 @@ pub(crate) const COMMANDS: &[Command] = &[
         ..LIKE_NONE
     },
     Command {
+        name: "doctor",
+        uses: &[("[--output=human|json] [DIR]", "tells what is here to work with, and what to do about what is not")],
+        options: &[own("output", "human|json", HUMAN_OR_JSON, "a table, or one JSON object")],
+        operands: Takes::Directory,
+        note: "DIR is where images are to be; the current directory unless given. It exits with 1 if something keeps \
+               qimg from its work, and with 0 if there are only notes.",
+        ..LIKE_NONE
+    },
+    Command {
         name: "clean",
         uses: &[(
             "[--dry-run] DIR…",

@@ -194,7 +194,10 @@ fn the_options_of_commands_exist_and_are_completed() {
         assert!(scripts[2].contains(&fish), "{command} {long}");
         // Whatever it thinks of the value: it knows the option.
         let value = option.contains(' ').then_some("0");
-        let output = qimg([command.as_str(), long].into_iter().chain(value).collect::<Vec<_>>().as_slice());
+        let mut line: Vec<_> = [command.as_str(), long].into_iter().chain(value).collect();
+        // Nothing is to be written by this.
+        line.extend((command == "install-docs").then_some("--dry-run"));
+        let output = qimg(&line);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!said.contains("invalid option") && !said.contains("no option"), "{command} {long}: {said}");
     }
@@ -235,6 +238,32 @@ fn bash_completes() {
         ("qimg import a b --rep", vec!["--replace"]),
     ] {
         assert_eq!(offered(&script, words), wanted, "{words}");
+    }
+}
+
+#[test]
+fn page_and_completions_are_put_where_they_are_looked_for() {
+    let directory = scratch();
+    let prefix = directory.path().join("usr");
+    let said = printed(&["install-docs", "--dry-run", "--prefix", prefix.to_str().unwrap()]);
+    assert!(said.contains("would write ") && !prefix.exists(), "{said}");
+    printed(&["install-docs", "--prefix", prefix.to_str().unwrap()]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
+    let command = command.args(["install-docs", "--user"]).env("XDG_DATA_HOME", directory.path().join("home"));
+    assert!(command.output().unwrap().status.success());
+    for share in [prefix.join("share"), directory.path().join("home")] {
+        for (place, made_by) in [
+            ("man/man1/qimg.1", &["man"][..]),
+            ("bash-completion/completions/qimg", &["completions", "bash"]),
+            ("zsh/site-functions/_qimg", &["completions", "zsh"]),
+            ("fish/vendor_completions.d/qimg.fish", &["completions", "fish"]),
+        ] {
+            assert_eq!(std::fs::read_to_string(share.join(place)).unwrap(), printed(made_by), "{place}");
+            assert_eq!(tests::names(share.join(place).parent().unwrap()).len(), 1, "{place}");
+        }
+    }
+    for bad in [&["install-docs", "--user", "--prefix", "a"][..], &["install-docs", "--prefix", "/dev/null"]] {
+        assert_eq!(qimg(bad).status.code(), Some(2), "{bad:?}");
     }
 }
 

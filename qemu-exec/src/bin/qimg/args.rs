@@ -12,7 +12,7 @@ use qemu_exec::cmd::{ByteSize, Subcommand};
 use crate::Error;
 use crate::dry_run::Format;
 use crate::view::Pretty;
-use crate::{chain, clean, completions, doctor, explain, inspect, lint, man, own, table};
+use crate::{chain, clean, completions, doctor, explain, inspect, install_docs, lint, man, own, table};
 
 /// What qimg was asked to do.
 pub(crate) enum Action {
@@ -131,6 +131,9 @@ pub(crate) fn parse() -> Result<Action, Error> {
                 return completions::text(parser.raw_args()?).map(Action::Print);
             }
             Value(command) if command == "clean" => return clean::text(parser.raw_args()?).map(Action::Print),
+            Value(command) if command == "install-docs" => {
+                return install_docs::text(parser.raw_args()?).map(Action::Print);
+            }
             Value(command) if command == "man" => return Ok(Action::Print(man::text())),
             Value(command) if command == "options" => return Ok(Action::Print(table::text())),
             Value(subcommand) => {

@@ -9,6 +9,7 @@ mod dry_run;
 mod explain;
 mod import;
 mod inspect;
+mod install_docs;
 mod lint;
 mod man;
 mod own;

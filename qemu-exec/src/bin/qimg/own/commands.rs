@@ -96,6 +96,19 @@ pub(crate) const COMMANDS: &[Command] = &[
         ..LIKE_NONE
     },
     Command { name: "man", uses: &[("", "prints a manual page")], ..LIKE_NONE },
+    Command {
+        name: "install-docs",
+        uses: &[(
+            "[--prefix DIR|--user] [--dry-run]",
+            "puts the manual page, and the completions for bash, zsh and fish, where they are looked for",
+        )],
+        options: &[
+            own("prefix", "DIR", Takes::Directory, "below DIR/share; for root /usr/local unless given"),
+            flag("user", "below XDG_DATA_HOME, or ~/.local/share, which is where a user's go anyway"),
+            flag("dry-run", "only tell what would be written"),
+        ],
+        ..LIKE_NONE
+    },
 ];
 
 const INSPECT: &[Own] = &[

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tests::hostile::image::Image;
 use tests::{bare, qemu_img, scratch};
 
+use crate::limits::fits;
 use crate::{inspected, long, streamed};
 
 /// Runs qemu-img with a gibibyte of addresses, ten seconds of CPU time and twenty of any.
@@ -70,6 +71,11 @@ impl Judge {
         let found = inspected(image, policy);
         if (self.accepted + self.refused).is_multiple_of(self.every) {
             streamed(image, policy, &found);
+        }
+        // A process of its own takes longer than all of the above.
+        if (self.accepted + self.refused).is_multiple_of(20 * self.every) {
+            image.write(&self.path);
+            assert!(fits(&self.path), "it takes more than 16 MiB");
         }
         if found.verdict() == Verdict::Refuse {
             self.refused += 1;

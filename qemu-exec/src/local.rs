@@ -109,7 +109,7 @@ impl LocalExecutor {
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
         let by = match self.start {
             Start::Native => LimitedBy::Child,
-            Start::Sudo | Start::Portable | Start::Tethered => LimitedBy::Prlimit(self.prlimit.path()),
+            Start::Portable | Start::Tethered => LimitedBy::Prlimit(self.prlimit.path()),
         };
         let limits = request.effective_limits().within_own();
         let mut launch = Launch::new(self.qemu_img.path(), args).limited(limits, by).with_env(&self.environment);

@@ -49,11 +49,9 @@ impl<'a> Scheme<'a> {
         match (invocation.secrets(), start) {
             ([], _) => Self::Nothing,
             (secrets, Start::Native) => Self::Descriptors(secrets, FIRST + handed),
-            ([(id, secret)], Start::Sudo | Start::Portable) => Self::Stdin(id, secret),
+            ([(id, secret)], Start::Portable) => Self::Stdin(id, secret),
             // Over a network the length of a passphrase is nobody's business either.
-            (secrets, Start::Sudo | Start::Portable | Start::Tethered) => {
-                Self::Wrapped { master: unused_id(invocation), secrets }
-            }
+            (secrets, Start::Portable | Start::Tethered) => Self::Wrapped { master: unused_id(invocation), secrets },
         }
     }
 

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::process::{Pid, PidfdFlags, Rlimit, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Rlimit, pidfd_open};
 
 use crate::child::Child;
 use crate::secrets::Filled;
@@ -22,9 +22,6 @@ use crate::{Error, ErrorKind, Launch, Output, Request};
 pub(crate) enum Start {
     /// The child sets its limits, has a descriptor for each secret, and dies with its parent.
     Native,
-    /// The same for sudo, which keeps no descriptors and passes on the signal that it is sent when its parent dies:
-    /// limits are among the arguments, and secrets come on standard input.
-    Sudo,
     /// By std, which can do none of that: limits are among the arguments, and secrets come on standard input.
     Portable,
     /// The same, for what runs elsewhere: standard input is a pipe that carries one line, if there are secrets, and
@@ -89,10 +86,7 @@ impl Prepared {
     /// Starts it, in a process group of its own. An error is not yet about a command.
     pub(crate) fn start(self) -> Result<Child, Error> {
         let (pid, pidfd) = match self.start {
-            // KILL, since nobody is left who could follow up a gentler signal with it, and it can be neither handled nor
-            // missed.
-            Start::Native => native(&self.launch, &self.descriptors, self.cgroup.as_ref(), Signal::KILL)?,
-            Start::Sudo => native(&self.launch, &self.descriptors, None, Signal::TERM)?,
+            Start::Native => native(&self.launch, &self.descriptors, self.cgroup.as_ref())?,
             Start::Portable | Start::Tethered => portable(&self.launch, self.descriptors).map_err(could_not_start)?,
         };
         Ok(Child::new(pid, pidfd))
@@ -146,12 +140,7 @@ fn null() -> io::Result<OwnedFd> {
     Ok(open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-fn native(
-    launch: &Launch,
-    descriptors: &Descriptors,
-    cgroup: Option<&OwnedFd>,
-    death_signal: Signal,
-) -> Result<(Pid, OwnedFd), Error> {
+fn native(launch: &Launch, descriptors: &Descriptors, cgroup: Option<&OwnedFd>) -> Result<(Pid, OwnedFd), Error> {
     // Where there is a NUL, there is no such argument.
     let c_string = |bytes: Vec<u8>| {
         CString::new(bytes).map_err(|source| {
@@ -181,7 +170,6 @@ fn native(
         cgroup: cgroup.map(|cgroup| cgroup.as_fd()),
         limits: &limits,
         descriptors: &descriptors,
-        death_signal,
     };
     sys::spawn(&program).map_err(|failure| explain(failure, launch))
 }

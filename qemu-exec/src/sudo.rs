@@ -20,11 +20,9 @@ use crate::{Error, Executor, Launch, Outcome, Plan, Request, local};
 /// A new image is written under its own name, where a run that fails leaves what it has: the unfinished file of a
 /// [`Staging`](crate::Staging) would belong to the caller. Where caller and user are both root it is as without sudo.
 ///
-/// When the caller dies, and was root, sudo is sent TERM, which it passes on. **For another caller the kernel forgets
-/// that**, and nor may such a caller signal sudo: a qemu-img whose caller is gone, or has cancelled it, runs on until it is
-/// done or its time is up. Give it a timeout.
-///
-/// This needs Linux 5.9.
+/// **What is not guaranteed**: that qemu-img ends with its caller. sudo does away with the signal that would tell it, and
+/// a caller who is not root may not send it one either. A qemu-img whose caller was killed, or whom such a caller has
+/// cancelled, goes on until it is done or its time is up, so give it a timeout; a new image that it writes gets no name.
 ///
 /// **Where sudoers logs input (`log_input`), sudo writes what comes on standard input to its log**: a secret, or the
 /// key of several. Switch that off for whoever runs qemu-img with secrets.
@@ -93,7 +91,7 @@ impl SudoExecutor {
         self.front.check(request.invocation)?;
         let request = self.as_other(&request);
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
-        local::run_timed(waiting, &request, Start::Sudo, |args| self.launch(&request, args)).await
+        local::run_timed(waiting, &request, Start::Portable, |args| self.launch(&request, args)).await
     }
 }
 
@@ -103,7 +101,7 @@ impl Executor for SudoExecutor {
         self.front.check(request.invocation)?;
         let _ = self.resolve(request);
         let request = &self.as_other(request);
-        Ok(local::plan(request, Start::Sudo, |args| self.launch(request, args)))
+        Ok(local::plan(request, Start::Portable, |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {

@@ -41,8 +41,6 @@ pub(crate) struct Program<'a> {
     pub(crate) limits: &'a [(Resource, Rlimit)],
     /// What its descriptors 0, 1, 2 and so on are. It has no other.
     pub(crate) descriptors: &'a [BorrowedFd<'a>],
-    /// What it is sent when its parent dies.
-    pub(crate) death_signal: Signal,
 }
 
 /// What is done to start a child, in this order.
@@ -54,7 +52,7 @@ pub(crate) enum Step {
     Cgroup,
     /// It gets a process group of its own.
     Group,
-    /// It asks to be sent a signal when its parent is gone.
+    /// It asks to be killed when its parent is gone.
     DeathSignal,
     /// It enters the working directory.
     Directory,
@@ -82,7 +80,7 @@ impl Step {
 /// Starts the program as a child with a process group of its own, with every signal at its default and none blocked.
 /// Returns when it runs, with a descriptor of the process.
 ///
-/// The child is sent its signal when the *thread* that called this ends (see `PR_SET_PDEATHSIG` in prctl(2)): call it from the
+/// The child is killed when the *thread* that called this ends (see `PR_SET_PDEATHSIG` in prctl(2)): call it from the
 /// one that waits for the child.
 pub(crate) fn spawn(program: &Program<'_>) -> Result<(Pid, OwnedFd), Failure> {
     let create = Step::Create.failed();
@@ -197,8 +195,9 @@ impl Task<'_> {
         Err(Step::Execute.failed()(last_errno()))
     }
 
+    /// KILL, since nobody is left who could follow up a gentler signal with it; and it can be neither handled nor missed.
     fn die_with_parent(&self) -> io::Result<()> {
-        set_parent_process_death_signal(Some(self.program.death_signal))?;
+        set_parent_process_death_signal(Some(Signal::KILL))?;
         match getppid() {
             // It may have gone before we asked, and then nothing would come.
             Some(parent) if parent != self.parent => Err(Errno::SRCH),

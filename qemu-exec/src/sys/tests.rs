@@ -20,7 +20,6 @@ fn shell(line: &CStr, limits: &[(Resource, Rlimit)], more: &[BorrowedFd<'_>]) ->
         cgroup: None,
         limits,
         descriptors: &descriptors,
-        death_signal: Signal::KILL,
     };
     let result = spawn(&program);
     drop(descriptors);

@@ -12,6 +12,7 @@ mod report;
 pub mod sshd;
 pub mod systemd;
 pub mod terminal;
+pub mod traces;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod caller;
+mod clock;
 mod ended;
 mod images;
 mod limits;

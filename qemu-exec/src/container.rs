@@ -161,7 +161,10 @@ impl Reach for ContainerExecutor {
         args.extend(self.options.iter().cloned());
         args.extend([joined("--entrypoint=", there.program.as_os_str()), self.image.clone()]);
         args.extend(there.args);
-        tether::reaching(self.runtime.path(), args, &INHERITED)
+        let mut launch = tether::reaching(self.runtime.path(), args, &INHERITED);
+        // What watches a container for podman leaves a file called `oom` where it was started, if it may.
+        launch.directory = Some("/proc".into());
+        launch
     }
 
     fn failure(&self, code: i32, said: &str) -> Option<(ErrorKind, String)> {

@@ -31,6 +31,8 @@ mod child;
 mod classify;
 mod client;
 mod container;
+#[cfg(feature = "digest")]
+mod digest;
 mod direct_io;
 mod dry_run;
 mod environment;
@@ -46,6 +48,8 @@ mod local;
 mod messages;
 #[cfg(feature = "mock")]
 mod mock;
+#[cfg(feature = "digest")]
+mod nbd;
 mod open_image;
 mod outcome;
 mod partial;
@@ -74,6 +78,8 @@ pub use cancel::CancelToken;
 pub use cgroup::Cgroup;
 pub use client::{Checks, Import, QemuImg};
 pub use container::ContainerExecutor;
+#[cfg(feature = "digest")]
+pub use digest::{ContentDigest, ParseDigestError};
 pub use direct_io::{direct_io_works, safe_cache_mode};
 pub use dry_run::DryRunExecutor;
 pub use error::{Error, ErrorKind};

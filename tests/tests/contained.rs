@@ -137,6 +137,7 @@ fn what_is_bounded_in_a_container_is_told() {
     let error = client(podman.executor().memory(ByteSize::mib(64))).info(&info).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LimitHit(Limit::Memory), "{error:?}");
     assert_eq!(error.to_string(), "the limit of 67108864 bytes on memory was hit");
+    assert!(!Path::new("oom").exists(), "the runtime leaves a file here");
     let tight = Limits::none().address_space(ByteSize::mib(128));
     let error = QemuImg::new(podman.executor()).metadata_limits(tight).info(&info).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LimitHit(Limit::AddressSpace), "{error:?}");

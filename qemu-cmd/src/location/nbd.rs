@@ -24,14 +24,19 @@ pub enum NbdServer {
         /// The path of the socket, of at most 107 bytes.
         path: PathBuf,
     },
+    /// At the other end of a socket that the process has inherited, connected. QAPI type `FdSocketAddress`.
+    Descriptor {
+        /// The number of the descriptor.
+        fd: u32,
+    },
 }
 
 /// An export of an NBD server.
 ///
 /// As a name it is `nbd://host:port/export` or `nbd+unix:///export?socket=path`, percent-encoded; as a node it has
-/// the keys `driver`, `server.type`, `server.host`, `server.port` (or `server.path`), `export`, `tls-creds`,
-/// `tls-hostname`. With TLS, with an export whose name starts with `/`, and with a socket whose path holds `%` or `&`
-/// (which versions since 9.1 misread), there is only the node.
+/// the keys `driver`, `server.type`, `server.host`, `server.port` (or `server.path`, or `server.str`), `export`, `tls-creds`,
+/// `tls-hostname`. With TLS, with an export whose name starts with `/`, with a socket whose path holds `%` or `&`
+/// (which versions since 9.1 misread), and with one that is inherited, there is only the node.
 ///
 /// Refused are an empty host, path or export, port 0, a path of more than 107 bytes, an export of more than 4096,
 /// and a name for TLS without TLS. Source: QAPI type `BlockdevOptionsNbd`.
@@ -140,6 +145,7 @@ impl Driver for Nbd {
                 return Err(node.refusal("server.path", path.display(), "a socket's path has at most 107 bytes"));
             }
             NbdServer::Unix { path } => node.text("server.type", "unix")?.text("server.path", path)?,
+            NbdServer::Descriptor { fd } => node.text("server.type", "fd")?.text("server.str", fd.to_string())?,
         };
         if let Some(export) = self.export.as_ref().filter(|export| export.len() > EXPORT_MAX) {
             return Err(node.refusal("export", export, "an export's name has at most 4096 bytes"));
@@ -170,6 +176,7 @@ impl Driver for Nbd {
                 .to_str()
                 .and_then(uri::encode_value)
                 .map(|socket| format!("nbd+unix:///{export}?socket={socket}").into()),
+            NbdServer::Descriptor { .. } => None,
         })
     }
 
@@ -180,6 +187,7 @@ impl Driver for Nbd {
                 port: builder::value(node, "server.port")?,
             },
             "unix" => NbdServer::Unix { path: node.get("server.path")?.into() },
+            "fd" => NbdServer::Descriptor { fd: builder::value(node, "server.str")? },
             _ => return None,
         };
         Some(Self {

@@ -6,6 +6,8 @@ use qemu_cmd::{
 use qemu_info::{CheckVerdict, Encryption, FormatSpecific};
 
 use super::flow::{Flow, Runs};
+#[cfg(feature = "digest")]
+use crate::ContentDigest;
 use crate::{Error, ErrorKind};
 
 /// What a client looks at before and after it [converts](super::QemuImg::convert). Default: nothing, since each costs a process,
@@ -19,17 +21,26 @@ pub struct Checks {
     source: bool,
     zero_target: bool,
     verify: bool,
+    #[cfg(feature = "digest")]
+    digest: Option<ContentDigest>,
 }
 
 impl Checks {
     /// Nothing.
     pub const fn none() -> Self {
-        Self { space: false, source: false, zero_target: false, verify: false }
+        Self {
+            space: false,
+            source: false,
+            zero_target: false,
+            verify: false,
+            #[cfg(feature = "digest")]
+            digest: None,
+        }
     }
 
-    /// Everything.
+    /// Everything that needs no more to be known.
     pub const fn all() -> Self {
-        Self { space: true, source: true, zero_target: true, verify: true }
+        Self::none().space(true).source(true).zero_target(true).verify(true)
     }
 
     /// Whether the file system of a new image must have the space that `measure` says it needs, or else it is
@@ -68,6 +79,15 @@ impl Checks {
     /// `compare` cannot read: those are [refused](ErrorKind::Refused).
     pub const fn verify(mut self, on: bool) -> Self {
         self.verify = on;
+        self
+    }
+
+    /// What the guest's content of the target must have as its [digest](super::QemuImg::digest), or else
+    /// [`ContentDiffers`](ErrorKind::ContentDiffers), and a new image does not get its name. It costs reading the target,
+    /// and needs an executor that can hand over a socket. It is for any number of sources, and for snapshots.
+    #[cfg(feature = "digest")]
+    pub const fn digest(mut self, digest: ContentDigest) -> Self {
+        self.digest = Some(digest);
         self
     }
 }
@@ -166,6 +186,15 @@ impl<R: Runs> Flow<'_, R> {
 
     /// What comes after the target was written at `place`.
     pub(super) async fn check_after(&self, convert: &Convert, place: &Location) -> Result<(), Error> {
+        #[cfg(feature = "digest")]
+        if let Some(expected) = self.checks.digest {
+            let target = convert.target().as_source()?.at(place.clone());
+            let digest = unless_dry(self.digest(&target, false).await)?;
+            if let Some(digest) = digest.filter(|digest| *digest != expected) {
+                let why = format!("has the digest {digest}, and not {expected}");
+                return Err(damaged(ErrorKind::ContentDiffers, convert.target().location(), &why));
+            }
+        }
         if !self.checks.verify {
             return Ok(());
         }
@@ -182,7 +211,7 @@ impl<R: Runs> Flow<'_, R> {
 }
 
 /// The answer, if there is one.
-fn unless_dry<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+pub(super) fn unless_dry<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     match answer {
         Err(error) if error.kind() == ErrorKind::NotRun => Ok(None),
         answer => answer.map(Some),

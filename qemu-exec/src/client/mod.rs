@@ -3,6 +3,8 @@
 mod checks;
 mod commands;
 mod convert;
+#[cfg(feature = "digest")]
+mod digest;
 mod flow;
 mod import;
 mod inspect;

@@ -12,6 +12,22 @@ pub struct NoFolder {
     pub name: String,
 }
 
+/// Where the backing file of a printed image is cannot be said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackingNameError {
+    /// Its name is relative to no known folder.
+    #[error(transparent)]
+    NoFolder(#[from] NoFolder),
+    /// Its name was not printed as it is, so it would lead to another file: see
+    /// [`name_is_lossy`](crate::name_is_lossy).
+    #[error("the backing file is printed as `{name}`, which is not usable as a path")]
+    Lossy {
+        /// What was printed, or made of it.
+        name: String,
+    },
+}
+
 /// The name under which qemu opens the backing file `name` of the image that was opened as `overlay`; `None` if
 /// `name` is empty, which means that there is no backing file.
 ///
@@ -20,7 +36,9 @@ pub struct NoFolder {
 /// name replaces what follows the last `/`. Nothing is tidied: `..` and symbolic links mean what they mean to the
 /// host.
 ///
-/// A name that is [lossy](crate::name_is_lossy) leads nowhere, resolved or not.
+/// The names are taken as they are: of what qemu-img printed,
+/// [`resolved_backing_name`](crate::ImageInfo::resolved_backing_name) refuses those that are
+/// [lossy](crate::name_is_lossy).
 ///
 /// # Errors
 ///

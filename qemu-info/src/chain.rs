@@ -129,6 +129,7 @@ impl<'a> IntoIterator for &'a BackingChain {
 #[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use crate::BackingNameError;
 
     const TOP: &str = r#"{"filename":"top.qcow2","format":"qcow2","virtual-size":1,"backing-filename":"base.raw"}"#;
     const BASE: &str = r#"{"filename":"base.raw","format":"raw","virtual-size":2}"#;
@@ -195,7 +196,11 @@ mod tests {
         assert_eq!(chain.layers().next_back().unwrap().resolved_backing_name().unwrap(), None);
         top.full_backing_filename = None;
         top.filename = "json:{}".into();
-        assert!(top.resolved_backing_name().is_err());
+        assert!(matches!(top.resolved_backing_name(), Err(BackingNameError::NoFolder(_))));
+        for (overlay, name) in [("/vm/top", "b\u{fffd}se"), ("/v\u{fffd}m/top", "base")] {
+            (top.filename, top.backing_filename) = (overlay.into(), Some(name.into()));
+            assert!(matches!(top.resolved_backing_name(), Err(BackingNameError::Lossy { .. })), "{overlay} {name}");
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, from_json};
-use crate::{BlockLimits, FormatSpecific, NoFolder, Qcow2Bitmap, Snapshot, resolve_backing_name};
+use crate::{
+    BackingNameError, BlockLimits, FormatSpecific, Qcow2Bitmap, Snapshot, name_is_lossy, resolve_backing_name,
+};
 
 /// One image, as `qemu-img info --output=json` prints it (QAPI `BlockGraphInfo`; `ImageInfo` before
 /// qemu 8.0).
@@ -120,12 +122,16 @@ impl ImageInfo {
     ///
     /// # Errors
     ///
-    /// [`NoFolder`] if the name is relative, and to what cannot be said.
-    pub fn resolved_backing_name(&self) -> Result<Option<String>, NoFolder> {
-        match (&self.full_backing_filename, &self.backing_filename) {
-            (Some(full), _) => Ok(Some(full.clone())),
-            (None, Some(name)) => resolve_backing_name(&self.filename, name),
-            (None, None) => Ok(None),
+    /// If the name is relative, and to what cannot be said; or if it is [lossy](name_is_lossy) and so leads nowhere.
+    pub fn resolved_backing_name(&self) -> Result<Option<String>, BackingNameError> {
+        let name = match (&self.full_backing_filename, &self.backing_filename) {
+            (Some(full), _) => Some(full.clone()),
+            (None, Some(name)) => resolve_backing_name(&self.filename, name)?,
+            (None, None) => None,
+        };
+        match name {
+            Some(name) if name_is_lossy(&name) => Err(BackingNameError::Lossy { name }),
+            name => Ok(name),
         }
     }
 }

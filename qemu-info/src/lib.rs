@@ -74,7 +74,7 @@ mod open_enum;
 mod snapshot;
 mod snapshot_list;
 
-pub use backing_name::{NoFolder, resolve_backing_name};
+pub use backing_name::{BackingNameError, NoFolder, resolve_backing_name};
 pub use block_limits::BlockLimits;
 pub use chain::{BackingChain, ChainError, MAX_CHAIN_DEPTH};
 pub use check::{Check, CheckReport, CheckVerdict};

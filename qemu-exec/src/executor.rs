@@ -102,7 +102,7 @@ pub struct Request<'a> {
     pub progress: Option<&'a dyn OnProgress>,
     /// What becomes of its output.
     pub output: Output,
-    /// What is its standard output where that is forwarded; otherwise the caller's own is.
+    /// What is its standard output, whatever becomes of the rest.
     pub stdout: Option<BorrowedFd<'a>>,
     /// How many bytes it may print on standard output when that is captured.
     pub output_limit: usize,
@@ -195,14 +195,12 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// [Forwards](Output::Forwarded) the output, and has this as standard output: the write end of a pipe, for what is
-    /// to be read as it comes, such as a map of any length by [`MapExtents`](qemu_info::MapExtents). Default: the
-    /// caller's own.
+    /// Has this as standard output, of which nothing is captured then: the write end of an
+    /// [`output_pipe`](crate::output_pipe), for what is to be read as it comes. Default: none.
     ///
-    /// Somebody else has to read it, and to read all of it, or else the command waits, or dies of a SIGPIPE. The reader
+    /// Somebody else has to read it, and to read all of it, or else the command waits, or writes to nobody. The reader
     /// sees the end when this descriptor is closed here, too.
     pub const fn stdout(mut self, descriptor: BorrowedFd<'a>) -> Self {
-        self.output = Output::Forwarded;
         self.stdout = Some(descriptor);
         self
     }

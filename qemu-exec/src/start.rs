@@ -41,9 +41,11 @@ impl OwnStreams {
     pub(crate) fn of(request: &Request<'_>) -> io::Result<Self> {
         Ok(Self {
             stdin: request.inherit_stdin.then(|| own(io::stdin().as_fd())).transpose()?,
-            stdout: (request.output == Output::Forwarded)
-                .then(|| own(request.stdout.unwrap_or(io::stdout().as_fd())))
-                .transpose()?,
+            stdout: match (request.stdout, request.output) {
+                (Some(stdout), _) => Some(own(stdout)?),
+                (None, Output::Forwarded) => Some(own(io::stdout().as_fd())?),
+                (None, Output::Captured) => None,
+            },
         })
     }
 }

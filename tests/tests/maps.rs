@@ -8,9 +8,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
+use qemu_cmd::{Map, Source};
+use qemu_exec::{DryRunExecutor, ErrorKind, QemuImg};
 use qemu_info::{Error, ExtentsExt as _, MapExtent, MapExtents};
 use serde_json::{Value, json};
-use tests::{bare, content, scratch};
+use tests::{bare, client, content, scratch};
 
 const KIB: u64 = 1 << 10;
 
@@ -242,4 +244,27 @@ fn a_long_map_takes_no_more_memory() {
     let (short, long) = (peak_of(1), peak_of(LONG));
     assert!(long < 20 << 10, "{long} KiB");
     assert!(long < short + 1024, "{long} KiB, and {short} KiB for one extent");
+}
+
+#[test]
+fn a_map_is_read_while_it_is_printed() {
+    let directory = scratch();
+    let raw = directory.path().join("raw");
+    sparse(&raw, &[(0, 64), (512, 640)]);
+    let map = Map::new(Source::raw(&raw));
+    let whole = client().map(&map).unwrap();
+    let read = client().read_map(&map, |extents| extents.collect::<Result<Vec<_>, _>>().unwrap()).unwrap();
+    assert_eq!(read, whole);
+    // What is left over is nobody's.
+    let first = client().read_map(&map, |extents| extents.next().unwrap().unwrap()).unwrap();
+    assert_eq!(first, whole[0]);
+
+    let missing = Map::new(Source::raw(directory.path().join("missing")));
+    let error = client().read_map(&missing, |extents| extents.count()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.stderr().contains("No such file"), "{error}");
+    let dry = QemuImg::new(DryRunExecutor::new(tests::local()));
+    assert_eq!(dry.read_map(&map, |extents| extents.count()).unwrap_err().kind(), ErrorKind::NotRun);
+    let panicked = std::panic::catch_unwind(|| client().read_map(&map, |_| -> u8 { panic!("on purpose") }));
+    assert!(panicked.is_err());
 }

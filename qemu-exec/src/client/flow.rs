@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::future::Future;
+use std::os::fd::BorrowedFd;
 
 use qemu_cmd::{Invocation, OutputKind};
 
@@ -60,11 +61,13 @@ pub(super) struct Flow<'a, R> {
     pub(super) checks: Checks,
     /// What each command has open as its descriptor 3.
     pub(super) handed: Option<&'a File>,
+    /// What each command has as its standard output.
+    pub(super) stdout: Option<BorrowedFd<'a>>,
 }
 
 impl<'a, R> Flow<'a, R> {
     pub(super) const fn new(runs: R, client: &'a Settings) -> Self {
-        Self { runs, client, data: client.data, checks: client.checks, handed: None }
+        Self { runs, client, data: client.data, checks: client.checks, handed: None, stdout: None }
     }
 }
 
@@ -125,6 +128,7 @@ impl<R: Runs> Flow<'_, R> {
         let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
         request = request.output_limit(bounds.output).staging(staging).handing(self.handed);
         request.cancel.clone_from(&self.client.cancel);
+        request.stdout = self.stdout;
         if says_how_far(invocation) {
             request = request.stall_timeout(bounds.stall_timeout);
             request.progress = self.client.listener.as_deref();

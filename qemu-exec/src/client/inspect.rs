@@ -44,8 +44,8 @@ impl<E: Executor> QemuImg<E> {
         now(self.flow().compare(compare))
     }
 
-    /// Says which parts of an image hold data, in which image of its chain: up to four million parts. For more, or in
-    /// constant memory, read what `qemu-img map` prints with [`MapExtents`](qemu_info::MapExtents).
+    /// Says which parts of an image hold data, in which image of its chain: up to four million parts. See
+    /// [`read_map`](Self::read_map) for more, or to take no memory for them.
     ///
     /// # Errors
     /// As [`info`](Self::info).

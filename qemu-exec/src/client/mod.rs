@@ -11,6 +11,7 @@ mod inspect;
 mod new_file;
 mod patience;
 mod progress;
+mod read_map;
 mod version;
 
 pub use checks::Checks;

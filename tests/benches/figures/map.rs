@@ -1,13 +1,12 @@
 //! Reading a map of 1 Mi extents while qemu-img prints it, against qemu-img alone.
 
 use std::fs::File;
-use std::io::BufReader;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use qemu_info::MapExtents;
-use tests::{qemu_img, scratch};
+use qemu_cmd::{Map, Source};
+use tests::{client, qemu_img, scratch};
 
 use crate::measure::{Effort, Figure, Limit, Race, Value, timed};
 
@@ -73,10 +72,9 @@ pub(crate) fn figures(effort: Effort) -> Vec<Figure> {
     .with("read a map of 1 Mi extents", Limit::Ratio(1.05), || {
         forget_peak();
         let time = timed(|| {
-            let mut child = map(&path).stdout(Stdio::piped()).spawn().unwrap();
-            let map = BufReader::with_capacity(64 << 10, child.stdout.take().unwrap());
-            assert_eq!(MapExtents::new(map).map(Result::unwrap).count() as u64, EXTENTS);
-            assert!(child.wait().unwrap().success());
+            let map = Map::new(Source::qcow2(&path));
+            let extents = client().read_map(&map, |extents| extents.map(Result::unwrap).count());
+            assert_eq!(extents.unwrap() as u64, EXTENTS);
         });
         peaks.push(peak());
         time

@@ -1,12 +1,11 @@
 //! Running the command, and what qimg exits with.
 
-use std::io::{self, PipeReader};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use qemu_exec::{CancelToken, End, ErrorKind, Executor, Request};
+use qemu_exec::{CancelToken, End, ErrorKind, Executor, OutputReader, Request, output_pipe};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::{Error, REFUSED, complain};
@@ -65,9 +64,9 @@ pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitC
 pub(crate) fn read<T: Send>(
     executor: &dyn Executor,
     request: Request<'_>,
-    read: impl FnOnce(PipeReader) -> T + Send,
+    read: impl FnOnce(OutputReader) -> T + Send,
 ) -> Result<(T, ExitCode), Error> {
-    let (reader, writer) = io::pipe()?;
+    let (reader, writer) = output_pipe()?;
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || read(reader));
         let code = run(executor, request.stdout(writer.as_fd()));

@@ -7,12 +7,12 @@ mod info;
 mod map;
 
 use std::ffi::OsString;
-use std::io::{self, PipeReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use qemu_exec::cmd::{CommandLine, Subcommand};
-use qemu_exec::{Executor, Request};
+use qemu_exec::{Executor, OutputReader, Request};
 
 use crate::term::{Style, Terminal, printable};
 use crate::{Error, run, term};
@@ -99,7 +99,7 @@ impl View {
 }
 
 /// What there is to read, and not more than anybody wants to see; it is read to its end.
-fn all(mut pipe: PipeReader) -> Vec<u8> {
+fn all(mut pipe: OutputReader) -> Vec<u8> {
     let mut json = Vec::new();
     // An error ends it as the end does.
     let _ = pipe.by_ref().take(MOST).read_to_end(&mut json);

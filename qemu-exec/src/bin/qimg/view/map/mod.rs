@@ -6,12 +6,12 @@ mod svg;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, PipeReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use qemu_exec::cmd::{CommandLine, Location};
-use qemu_exec::{Executor, Request};
+use qemu_exec::{Executor, OutputReader, Request};
 
 use crate::chain::{Reach, walk};
 use crate::term::{Style, Terminal, printable, share, size};
@@ -155,7 +155,7 @@ impl Drawing {
         request: Request<'_>,
         line: &CommandLine,
     ) -> Result<ExitCode, Error> {
-        let read = |mut pipe: PipeReader| {
+        let read = |mut pipe: OutputReader| {
             let mut stdout = io::stdout();
             let copy = if self.json { Some(&mut stdout as &mut dyn io::Write) } else { None };
             let cells = Cells::read(&mut pipe, copy);

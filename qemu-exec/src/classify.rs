@@ -209,6 +209,9 @@ fn subject<'a>(text: &Text, invocation: &'a Invocation) -> Option<&'a Path> {
 fn message(kind: ErrorKind, outcome: &Outcome, text: &Text, subject: Option<&Path>, limits: &Limits) -> String {
     let image = subject.map_or_else(|| "an image".to_owned(), |path| format!("`{}`", path.display()));
     let said = text.line();
+    let of = |subject: Option<&Path>| {
+        subject.map_or_else(|| "qemu-img".to_owned(), |path| format!("qemu-img on `{}`", path.display()))
+    };
     match kind {
         ErrorKind::NotFound => format!("{image} was not found: {said}"),
         ErrorKind::PermissionDenied => format!("{image} may not be accessed: {said}"),
@@ -232,9 +235,13 @@ fn message(kind: ErrorKind, outcome: &Outcome, text: &Text, subject: Option<&Pat
         ErrorKind::LimitsNotApplied => {
             format!("the limits could not be set, since the caller's own are lower: {said}")
         }
-        ErrorKind::TimedOut => format!("it ran out of time and was ended after {:.1?}", outcome.wall_time),
-        ErrorKind::Stalled => format!("it came no further and was ended after {:.1?}", outcome.wall_time),
-        ErrorKind::Cancelled => format!("it was cancelled after {:.1?}", outcome.wall_time),
+        ErrorKind::TimedOut => {
+            format!("{} took too long, and was ended after {:.1} s", of(subject), outcome.wall_time.as_secs_f64())
+        }
+        ErrorKind::Stalled => {
+            format!("{} came no further, and was ended after {:.1} s", of(subject), outcome.wall_time.as_secs_f64())
+        }
+        ErrorKind::Cancelled => format!("{} was cancelled after {:.1} s", of(subject), outcome.wall_time.as_secs_f64()),
         ErrorKind::Killed(signal) => format!("qemu-img was killed by signal {signal}: {said}"),
         ErrorKind::SudoRefused => format!("sudo refused: {said}"),
         ErrorKind::OutputTooLarge => "qemu-img printed more than the request allows".to_owned(),

@@ -55,7 +55,10 @@ fn find(name: &Path) -> Option<PathBuf> {
 
 fn missing(name: &Path) -> Error {
     let hint = if name.components().count() > 1 || name.has_root() {
-        format!("there is no executable file `{}`", name.display())
+        format!(
+            "there is no executable file `{}`: give another path, or a name that is looked up in PATH",
+            name.display()
+        )
     } else {
         let program = name.as_os_str();
         let package = os_ids().iter().find_map(|id| package(program, id)).or_else(|| package(program, ""));

@@ -109,7 +109,13 @@ pub(crate) fn parse() -> Result<Action, Error> {
             Long("timeout") => options.bounds.timeout = Some(seconds("--timeout", &parser.value()?)?),
             Long("limit-memory") => {
                 let value = parser.value()?;
-                options.bounds.memory = Some(if value == "none" { None } else { Some(value.parse()?) });
+                let size = || value.to_str().and_then(|text| text.parse().ok());
+                options.bounds.memory = match value == "none" {
+                    true => Some(None),
+                    false => {
+                        Some(Some(size().ok_or_else(|| bad("--limit-memory", "a size such as 1G, or none", &value))?))
+                    }
+                };
             }
             Long("env") => options.env.extend(variable(parser.value()?)),
             Long("qemu-img") => options.qemu_img = Some(parser.value()?.into()),
@@ -141,10 +147,10 @@ pub(crate) fn parse() -> Result<Action, Error> {
                 options.command.extend(parser.raw_args()?);
                 return Ok(Action::Run(options));
             }
-            other => return Err(other.unexpected().into()),
+            other => return Err(own::unexpected(other, "")),
         }
     }
-    Err("no subcommand: write one, such as convert or info, or --help".into())
+    Err("there is no subcommand: write one, such as convert or info; `qimg --help` lists them".into())
 }
 
 /// `NAME=VALUE`, or `NAME` for one of our own; if we have it not, neither has qemu-img.

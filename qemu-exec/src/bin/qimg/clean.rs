@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 use qemu_exec::remove_leftovers;
 
-use crate::Error;
+use crate::{Error, own};
 
 /// Removes them, and says which; names are quoted as a shell takes them.
 pub(crate) fn text(args: impl Iterator<Item = OsString>) -> Result<String, Error> {
@@ -16,7 +16,7 @@ pub(crate) fn text(args: impl Iterator<Item = OsString>) -> Result<String, Error
         match arg {
             Long("dry-run") => dry_run = true,
             Value(directory) => directories.push(PathBuf::from(directory)),
-            other => return Err(other.unexpected().into()),
+            other => return Err(own::unexpected(other, "clean")),
         }
     }
     if directories.is_empty() {

@@ -8,7 +8,7 @@ use qemu_exec::info::inspect::{Code, ImageFormat, InspectError, Inspected, Polic
 use qemu_exec::{Import, LocalExecutor, Publish, QemuImg};
 
 use crate::args::Options;
-use crate::{Error, complain, inspect, run};
+use crate::{Error, advice, complain, inspect, own, run};
 
 /// What an import is told beside what a convert is.
 struct Asked {
@@ -55,6 +55,9 @@ pub(crate) fn import(options: &Options) -> Result<ExitCode, Error> {
             for finding in inspection.findings() {
                 complain(&*Error::from(format!("`{}` is refused: {finding}", path.display())));
             }
+            if advice::is_wanted(options.pretty) {
+                complain(&*Error::from(advice::about_refusal(path, &inspection)));
+            }
             return Ok(ExitCode::from(1));
         }
         Err(error) => return Err(error.into()),
@@ -70,6 +73,9 @@ pub(crate) fn import(options: &Options) -> Result<ExitCode, Error> {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             complain(&error);
+            if let Some(advice) = advice::about(&error, None).filter(|_| advice::is_wanted(options.pretty)) {
+                complain(&*Error::from(advice));
+            }
             Ok(run::status_of(error.kind(), &interrupted))
         }
     }
@@ -91,9 +97,10 @@ impl Asked {
                     asked.convert.extend(args);
                     break;
                 }
-                "--grant" => asked.policy = policy.grant(value()?.to_string_lossy().parse::<Code>()?),
+                "--grant" => asked.policy = policy.grant(own::value::<Code>("grant", &value()?)?),
                 "--max-virtual-size" => {
-                    asked.policy = policy.max_virtual_size(value()?.to_string_lossy().parse::<ByteSize>()?.as_u64());
+                    asked.policy =
+                        policy.max_virtual_size(own::value::<ByteSize>("max-virtual-size", &value()?)?.as_u64());
                 }
                 "--hybrid" => asked.policy = policy.hybrid_discs(true),
                 "--key-file" => asked.key = Some(Key::File { path: value()?.into(), base64: false }),

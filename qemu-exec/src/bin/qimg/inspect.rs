@@ -11,7 +11,7 @@ use qemu_exec::info::inspect::inspect_file;
 use qemu_exec::info::inspect::{Code, Facts, ImageEncryption, ImageFormat, Inspection, Inspector, Policy, Verdict};
 use rustix::fs::{Mode, OFlags};
 
-use crate::{Error, REFUSED, complain};
+use crate::{Error, REFUSED, complain, own};
 
 /// How much of standard input is read at once.
 const PIECE: usize = 1 << 16;
@@ -37,21 +37,29 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Inspect, Err
                 };
                 policy
             }
-            Long("claimed") => policy.claimed(parser.value()?.parse::<ImageFormat>()?),
-            Long("max-virtual-size") => policy.max_virtual_size(parser.value()?.parse::<ByteSize>()?.as_u64()),
-            Long("grant") => policy.grant(parser.value()?.parse::<Code>()?),
+            Long("claimed") => policy.claimed(format("claimed", &parser.value()?)?),
+            Long("max-virtual-size") => {
+                policy.max_virtual_size(own::value::<ByteSize>("max-virtual-size", &parser.value()?)?.as_u64())
+            }
+            Long("grant") => policy.grant(own::value::<Code>("grant", &parser.value()?)?),
             Long("hybrid") => policy.hybrid_discs(true),
             Value(file) => {
                 inspect.files.push(file);
                 policy
             }
-            other => return Err(other.unexpected().into()),
+            other => return Err(own::unexpected(other, "inspect")),
         };
     }
     if inspect.files.is_empty() {
         return Err("inspect takes the names of images, or - for one on standard input".into());
     }
     Ok(inspect)
+}
+
+/// A format by its name, or what there is.
+fn format(option: &str, name: &OsString) -> Result<ImageFormat, Error> {
+    let names: Vec<_> = ImageFormat::ALL.iter().map(|format| format.as_str()).collect();
+    own::value(option, name).map_err(|error| format!("{error}: write one of {}", names.join(", ")).into())
 }
 
 impl Inspect {
@@ -67,7 +75,7 @@ impl Inspect {
                 }
                 Err(error) => {
                     unreadable = true;
-                    let error: Error = format!("{} could not be read: {error}", shell_quote(file)).into();
+                    let error: Error = format!("`{}` could not be read: {error}", file.display()).into();
                     complain(&*error);
                 }
             }

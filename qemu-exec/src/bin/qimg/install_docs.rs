@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lexopt::prelude::*;
 use qemu_exec::cmd::shell_quote;
 
-use crate::{Error, completions, man};
+use crate::{Error, completions, man, own};
 
 /// Where each file goes below a directory such as `/usr/local/share`, by what makes it.
 const FILES: &[(&str, &str)] = &[
@@ -26,7 +26,7 @@ pub(crate) fn text(args: impl Iterator<Item = OsString>) -> Result<String, Error
             Long("prefix") => prefix = Some(PathBuf::from(parser.value()?)),
             Long("user") => user = true,
             Long("dry-run") => dry_run = true,
-            other => return Err(other.unexpected().into()),
+            other => return Err(own::unexpected(other, "install-docs")),
         }
     }
     let share = match prefix {

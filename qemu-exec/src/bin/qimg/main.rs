@@ -1,5 +1,6 @@
 //! `qimg`: a drop-in for `qemu-img` that shows what would run, bounds it, and keeps secrets out of sight.
 
+mod advice;
 mod args;
 mod chain;
 mod clean;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     // The arguments may hold a passphrase, and a core file would hold the arguments.
     let core = rustix::process::getrlimit(Resource::Core);
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), ..core });
+    let mut advice = None;
     let result = args::parse().and_then(|action| match action {
         Action::Print(text) => {
             std::io::stdout().write_all(text.as_bytes())?;
@@ -53,10 +55,16 @@ fn main() -> ExitCode {
         Action::Run(options) if options.command.first().is_some_and(|command| command == "import") => {
             import::import(&options)
         }
-        Action::Run(options) => act(&options),
+        Action::Run(options) => act(&options).inspect_err(|error| {
+            let wanted = advice::is_wanted(options.pretty);
+            advice = advice::about_line(&options.command, &error.to_string()).filter(|_| wanted);
+        }),
     });
     result.unwrap_or_else(|error| {
         complain(&*error);
+        if let Some(advice) = advice {
+            complain(&*Error::from(advice));
+        }
         ExitCode::from(REFUSED)
     })
 }
@@ -87,6 +95,7 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
     }
     let request = request(options, &line, &invocation);
     let executor = executor(options, &invocation);
+    let advise = advice::is_wanted(options.pretty);
     match options.dry_run {
         Some(format) => {
             // What is shown is exact, so that it can be pasted, and would show a password as `ps` does.
@@ -98,8 +107,8 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         None => match view {
-            Some(view) => view.run(&*executor, request, &line),
-            None => run::run(&*executor, request),
+            Some(view) => view.run(&*executor, request, &line, advise),
+            None => run::run(&*executor, request, advise),
         },
     }
 }
@@ -149,5 +158,12 @@ fn one_line(error: &dyn std::error::Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    without_number(&text).to_owned()
+}
+
+/// Without what std puts behind the words of an error of the system.
+fn without_number(text: &str) -> &str {
+    let number = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (os error "));
+    number.filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit())).map_or(text, |(words, _)| words)
 }

@@ -3,9 +3,11 @@
 
 mod commands;
 mod usage;
+mod wrong;
 
 pub(crate) use commands::COMMANDS;
 pub(crate) use usage::text as usage;
+pub(crate) use wrong::{nearest, unexpected, value};
 
 use qemu_exec::cmd::Subcommand;
 use qemu_exec::info::inspect::{Code, ImageFormat};

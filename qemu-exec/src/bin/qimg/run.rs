@@ -1,14 +1,16 @@
 //! Running the command, and what qimg exits with.
 
+use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use qemu_exec::cmd::Invocation;
 use qemu_exec::{CancelToken, End, ErrorKind, Executor, OutputReader, Request, output_pipe};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::{Error, REFUSED, complain};
+use crate::{Error, REFUSED, advice, complain};
 
 /// What timeout(1) exits with.
 const TIMED_OUT: u8 = 124;
@@ -37,20 +39,25 @@ pub(crate) fn status_of(kind: ErrorKind, interrupted: &AtomicUsize) -> ExitCode 
     })
 }
 
-pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitCode, Error> {
+/// Runs it, and says what qemu-img cannot know of its end; if there is to be advice, that too.
+pub(crate) fn run(executor: &dyn Executor, request: Request<'_>, advise: bool) -> Result<ExitCode, Error> {
     let (token, interrupted) = cancelled_by_signals()?;
     let (invocation, limits) = (request.invocation, request.limits);
     let outcome = executor.run(request.cancel(token))?;
     let end = outcome.end;
+    // Some versions leave the line open that they say last.
+    let open = outcome.stderr.last().is_some_and(|byte| *byte != b'\n');
     let Err(error) = outcome.ok(invocation, &limits) else { return Ok(ExitCode::SUCCESS) };
     if error.kind() == ErrorKind::SudoRefused {
         // sudo's own words have been passed on, and qemu-img has not run.
+        say_what_helps(&error, invocation, open, advise);
         return Ok(ExitCode::from(REFUSED));
     }
     // qemu-img's own words have been passed on; what it cannot know about is added.
     if !matches!(end, End::Exited(_) | End::Cancelled) || matches!(error.kind(), ErrorKind::LimitHit(_)) {
         complain(&error);
     }
+    say_what_helps(&error, invocation, open, advise);
     Ok(ExitCode::from(match end {
         End::Exited(code) => u8::try_from(code).unwrap_or(u8::MAX),
         End::Signaled(signal) => after_signal(signal),
@@ -60,16 +67,26 @@ pub(crate) fn run(executor: &dyn Executor, request: Request<'_>) -> Result<ExitC
     }))
 }
 
+fn say_what_helps(error: &qemu_exec::Error, invocation: &Invocation, open: bool, advise: bool) {
+    if let Some(advice) = advice::about(error, Some(invocation)).filter(|_| advise) {
+        if open {
+            let _ = std::io::stderr().write_all(b"\n");
+        }
+        complain(&*Error::from(advice));
+    }
+}
+
 /// The same, with what the command prints read by `read` as it comes, which has to read all of it.
 pub(crate) fn read<T: Send>(
     executor: &dyn Executor,
     request: Request<'_>,
+    advise: bool,
     read: impl FnOnce(OutputReader) -> T + Send,
 ) -> Result<(T, ExitCode), Error> {
     let (reader, writer) = output_pipe()?;
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || read(reader));
-        let code = run(executor, request.stdout(writer.as_fd()));
+        let code = run(executor, request.stdout(writer.as_fd()), advise);
         // The command has its own; with ours gone, the reader comes to the end.
         drop(writer);
         let read = reading.join().map_err(|_| "what qemu-img printed could not be read")?;

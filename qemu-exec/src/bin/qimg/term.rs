@@ -33,6 +33,11 @@ pub(crate) fn is_terminal() -> bool {
     stdout().is_terminal()
 }
 
+/// Whether standard error is a terminal.
+pub(crate) fn is_read_by_a_person() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 impl Terminal {
     pub(crate) fn new() -> Self {
         let size = rustix::termios::tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));

@@ -11,10 +11,10 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 
-pub(crate) use walk::{Link, Reach, walk};
+pub(crate) use walk::{Link, Reach, Trouble, walk};
 
-use crate::Error;
 use crate::term::Terminal;
+use crate::{Error, own};
 
 /// What `qimg chain` was asked to do.
 pub(crate) struct Chain {
@@ -39,7 +39,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Chain, Error
             Short('f') | Long("format") => chain.format = Some(parser.value()?.string()?),
             Long("follow") => chain.reach = Reach::Anywhere,
             Value(image) => chain.images.push(image.into()),
-            other => return Err(other.unexpected().into()),
+            other => return Err(own::unexpected(other, "chain")),
         }
     }
     if chain.images.is_empty() {

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use serde_json::{Value, json};
 
-use crate::Error;
 use crate::term::{Style, Terminal, printable};
+use crate::{Error, own};
 
 /// What `qimg doctor` was asked to do.
 pub(crate) struct Doctor {
@@ -84,7 +84,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>, qemu_img: Option<PathB
             }
             Value(value) if directory.is_none() => directory = Some(PathBuf::from(value)),
             Value(_) => return Err("doctor takes one directory: call it once for each".into()),
-            other => return Err(other.unexpected().into()),
+            other => return Err(own::unexpected(other, "doctor")),
         }
     }
     let qemu_img = qemu_img.unwrap_or_else(|| "qemu-img".into());

@@ -80,11 +80,12 @@ impl View {
         executor: &dyn Executor,
         request: Request<'_>,
         line: &CommandLine,
+        advise: bool,
     ) -> Result<ExitCode, Error> {
         if let Self::Map(drawing) = self {
-            return drawing.run(executor, request, line);
+            return drawing.run(executor, request, line, advise);
         }
-        let (json, code) = run::read(executor, request, all)?;
+        let (json, code) = run::read(executor, request, advise, all)?;
         let terminal = Terminal::new();
         let text = match self {
             Self::Info { chain: false } => info::one(&json, terminal),

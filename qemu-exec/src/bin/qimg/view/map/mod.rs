@@ -154,6 +154,7 @@ impl Drawing {
         executor: &dyn Executor,
         request: Request<'_>,
         line: &CommandLine,
+        advise: bool,
     ) -> Result<ExitCode, Error> {
         let read = |mut pipe: OutputReader| {
             let mut stdout = io::stdout();
@@ -164,7 +165,7 @@ impl Drawing {
             cells
         };
         let names = Names::of(&request, line);
-        let (cells, code) = run::read(executor, request, read)?;
+        let (cells, code) = run::read(executor, request, advise, read)?;
         if code != ExitCode::SUCCESS {
             return Ok(code);
         }

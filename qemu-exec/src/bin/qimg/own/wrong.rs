@@ -1,0 +1,88 @@
+//! What is said about options and values that are wrong.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use lexopt::Arg;
+
+use super::{COMMANDS, OPTIONS};
+use crate::Error;
+
+/// An argument that a command does not take; `of` is empty for qimg itself.
+pub(crate) fn unexpected(arg: Arg<'_>, of: &str) -> Error {
+    let given = match arg {
+        Arg::Long(long) => format!("--{long}"),
+        Arg::Short(letter) => format!("-{letter}"),
+        Arg::Value(value) => {
+            return format!("`{of}` takes no `{}`: `qimg --help` tells what it takes", value.display()).into();
+        }
+    };
+    let command = COMMANDS.iter().find(|command| command.name == of);
+    let options = command.map_or(OPTIONS, |command| command.options);
+    let names = options.iter().map(|own| format!("--{}", own.long));
+    let meant = nearest(&given, names).map_or_else(String::new, |name| format!(", but `{name}`"));
+    let whose = if of.is_empty() { "qimg" } else { of };
+    format!("there is no option `{given}` of {whose}{meant}: `qimg --help` lists them").into()
+}
+
+/// The value of an option.
+pub(crate) fn value<T: FromStr<Err: Display>>(option: &str, value: &OsString) -> Result<T, Error> {
+    value.to_string_lossy().parse().map_err(|error| format!("--{option}: {error}").into())
+}
+
+/// The word that may have been meant: the one that takes the fewest changes of a letter, if that is few.
+pub(crate) fn nearest(word: &str, of: impl IntoIterator<Item = impl Into<String>>) -> Option<String> {
+    // A word is not compared with what somebody chose to be long.
+    const LONGEST: usize = 64;
+    if word.len() > LONGEST {
+        return None;
+    }
+    let most = if word.len() > 4 { 2 } else { 1 };
+    let candidates = of.into_iter().map(Into::into).filter(|other| other.len() <= LONGEST && *other != word);
+    let near = candidates.map(|other| (distance(word, &other), other)).filter(|(distance, _)| *distance <= most);
+    near.min().map(|(_, other)| other)
+}
+
+/// How many letters have to be changed, added, left out, or swapped with the next.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=other.len()).collect();
+    let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+    for (i, a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let change = at(&last, j) + usize::from(a != b);
+            let mut least = change.min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
+            let swapped = i > 0 && j > 0 && one.get(i - 1) == Some(b) && other.get(j - 1) == Some(a);
+            if swapped {
+                least = least.min(at(&before, j - 1) + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_meant() {
+        let words = ["convert", "commit", "compare", "create", "map"];
+        for (word, meant) in [
+            ("covnert", Some("convert")),
+            ("conver", Some("convert")),
+            ("creat", Some("create")),
+            ("mpa", Some("map")),
+            ("map", None),
+            ("launch", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, words).as_deref(), meant, "{word}");
+        }
+    }
+}

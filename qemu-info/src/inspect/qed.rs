@@ -44,6 +44,7 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     let table = cluster * u64::from(clusters);
     let entries = table / 8;
     report.facts.table_entries = Some(entries);
+    report.table("L1 table", table, 8);
     let size = header.le64(48);
     // qemu counts in 64 bits, and sees nothing but zeros of more.
     let most = entries.wrapping_mul(entries).wrapping_mul(cluster);
@@ -51,7 +52,6 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
         return Err(report.broken(Code::Malformed, 48, format!("its virtual size is {size} bytes")));
     }
     report.size(size, 48);
-    report.table("L1 table", table, 8);
 
     let l1 = header.le64(40);
     if !l1.is_multiple_of(cluster) || l1 < u64::from(header.le32(12)) * cluster {

@@ -129,7 +129,7 @@ fn sizes() -> Vec<Hostile> {
         large("qcow2", F::Qcow2, plain::qcow2().be32(20, 21).be64(24, size), 24),
         large("qcow2-snapshot", F::Qcow2, plain::qcow2_snapshots(1).be64(at + 48, size), at as u64 + 48),
         large("qcow", F::Qcow, plain::qcow().be64(24, size).put(32, &[16, 13]), 24),
-        large("qed", F::Qed, plain::qed().le32(4, 64 << 20).le64(48, size), 48),
+        large("qed", F::Qed, plain::qed().le32(4, 1 << 20).le32(8, 16).le64(48, size), 48),
         large("vmdk", F::Vmdk, plain::vmdk_sparse().le64(12, size / 512).le64(20, 1 << 21), 12),
         large("vdi", F::Vdi, plain::vdi().le64(0x170, size).le32(0x180, 17 << 20), 0x170),
         large("vhdx", F::Vhdx, plain::vhdx().le64(items + 8, size), items as u64 + 8),

@@ -154,7 +154,7 @@ impl Header {
 
     fn check_tables(&self, report: &mut Report<'_>) {
         if bounded("L1 table", u64::from(self.l1.count) * 8, limits::TABLE, L1_ENTRIES, report) {
-            bounded("L2 tables", self.l2_tables(self.l1), limits::L2_TABLES, L1_ENTRIES, report);
+            bounded("room for L2 tables", self.l2_tables(self.l1), limits::L2_TABLES, L1_ENTRIES, report);
         }
         let refcounts = u64::from(self.refcounts.count) * self.cluster_size;
         bounded("reference count table", refcounts, limits::REFCOUNT_TABLE, REFCOUNT_CLUSTERS, report);

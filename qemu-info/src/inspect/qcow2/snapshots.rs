@@ -54,7 +54,7 @@ pub(super) fn read(
             let before = l2_tables;
             l2_tables += header.l2_tables(l1);
             if before <= limits::L2_TABLES {
-                bounded("L2 tables with those of its snapshots", l2_tables, limits::L2_TABLES, field + 8, report);
+                bounded("room for L2 tables of snapshots", l2_tables, limits::L2_TABLES, field + 8, report);
             }
         }
         // What a conversion of the snapshot would write.

@@ -60,13 +60,22 @@ pub(crate) struct Child {
     pidfd: OwnedFd,
     /// How it ended; once that is known, the number may be somebody else's.
     exit: Option<Exit>,
-    /// How long a drop waits for its end.
+    /// How long a drop waits for its end, and who waits for it then.
     patience: Duration,
+    heir: Option<fn(Pid)>,
 }
 
 impl Child {
     pub(crate) const fn new(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd, exit: None, patience: DRAIN }
+        Self { pid, pidfd, exit: None, patience: DRAIN, heir: None }
+    }
+
+    /// Makes a drop wait only this long, and leave it to another after that to reap the child.
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn left_to(mut self, heir: fn(Pid), patience: Duration) -> Self {
+        self.heir = Some(heir);
+        self.patience = patience;
+        self
     }
 
     fn signal(&self, signal: Signal) {
@@ -92,6 +101,10 @@ impl Drop for Child {
             let gone = Instant::now() + self.patience;
             while matches!(self.try_wait(), Ok(None)) && Instant::now() < gone {
                 let _ = poll_until(&[Some((self.pidfd.as_fd(), PollFlags::IN))], Some(gone));
+            }
+            match self.heir {
+                Some(heir) if self.exit.is_none() => heir(self.pid),
+                _ => {}
             }
         }
     }

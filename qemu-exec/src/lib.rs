@@ -25,6 +25,8 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod cancel;
 mod cgroup;
 mod child;
@@ -62,6 +64,7 @@ mod publish;
 mod reports;
 mod screen;
 mod secrets;
+mod semaphore;
 mod ssh;
 mod start;
 mod sudo;
@@ -75,8 +78,12 @@ mod waiting;
 pub use qemu_cmd as cmd;
 pub use qemu_info as info;
 
+#[cfg(feature = "tokio")]
+pub use asynchronous::{AsyncExecutor, Running};
 pub use cancel::CancelToken;
 pub use cgroup::Cgroup;
+#[cfg(feature = "tokio")]
+pub use client::AsyncQemuImg;
 pub use client::{Checks, Import, QemuImg};
 pub use container::ContainerExecutor;
 #[cfg(feature = "digest")]
@@ -97,6 +104,7 @@ pub use plan::{Delivery, Launch, Plan};
 pub use ploop::ploop_image;
 pub use progress::{OnProgress, Progress, ProgressParser};
 pub use publish::{Publish, Staging};
+pub use semaphore::Semaphore;
 pub use ssh::SshExecutor;
 pub use sudo::SudoExecutor;
 pub use systemd_run::SystemdRunExecutor;

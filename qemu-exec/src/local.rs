@@ -118,7 +118,7 @@ impl LocalExecutor {
         launch
     }
 
-    async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
+    pub(crate) async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
         self.environment.check(request.invocation)?;
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;
         if self.cgroup.is_some() && self.start != Start::Native {

@@ -87,7 +87,7 @@ impl SudoExecutor {
         self.front.launch(request, args).wrap(self.sudo.path(), options)
     }
 
-    async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
+    pub(crate) async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
         self.front.check(request.invocation)?;
         let request = self.as_other(&request);
         self.resolve(&request).map_err(|error| error.about(request.invocation))?;

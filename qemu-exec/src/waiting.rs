@@ -5,16 +5,17 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use crate::Error;
 use crate::child::Child;
 use crate::start::Prepared;
+use crate::{CancelToken, Error};
 
 /// A descriptor, and what is awaited of it; or none, which is never ready.
 pub(crate) type Watched<'a> = Option<(BorrowedFd<'a>, PollFlags)>;
@@ -30,6 +31,16 @@ pub(crate) trait Waiting: Copy + Send + Sync {
 
     /// Starts a child.
     fn start(self, prepared: Prepared) -> impl Future<Output = Result<Child, Error>> + Send;
+
+    /// The result of the future, or `None` if the token is cancelled before.
+    ///
+    /// # Errors
+    /// There are no descriptors left to wait with.
+    fn unless_cancelled<F: Future<Output: Send> + Send>(
+        self,
+        future: F,
+        token: Option<&CancelToken>,
+    ) -> impl Future<Output = io::Result<Option<F::Output>>> + Send;
 
     /// Does what may have to wait for a disk or a server.
     ///
@@ -54,8 +65,44 @@ impl Waiting for Blocking {
         prepared.start()
     }
 
+    async fn unless_cancelled<F: Future<Output: Send> + Send>(
+        self,
+        future: F,
+        token: Option<&CancelToken>,
+    ) -> io::Result<Option<F::Output>> {
+        let mut future = pin!(future);
+        if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Ok(Some(result));
+        }
+        let bell = Arc::new(Bell(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?));
+        let waker = Waker::from(Arc::clone(&bell));
+        loop {
+            if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Ok(Some(result));
+            }
+            let cancel = token.map(|token| (token.read_end(), PollFlags::IN));
+            let [rung, cancelled] = poll_until(&[Some((bell.0.as_fd(), PollFlags::IN)), cancel], None)?;
+            if cancelled {
+                return Ok(None);
+            }
+            if rung {
+                rustix::io::read(&bell.0, &mut [0; 8])?;
+            }
+        }
+    }
+
     async fn blocking<T: Send + 'static>(self, act: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         Ok(act())
+    }
+}
+
+/// Wakes a thread that polls the descriptor.
+struct Bell(OwnedFd);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // The one way this fails is that it was rung very often, and so it rings.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 }
 

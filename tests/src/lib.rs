@@ -168,6 +168,9 @@ pub fn content() -> Vec<u8> {
 /// To make a LUKS volume takes seconds, so it is done once in a test process; the images are kept in memory, so
 /// that nothing is left behind.
 pub fn write_fixture(kind: Kind, path: &Path) {
+    if kind == Kind::Raw {
+        return std::fs::write(path, content()).unwrap();
+    }
     static IMAGES: OnceLock<[Vec<u8>; 4]> = OnceLock::new();
     let images = IMAGES.get_or_init(|| {
         let directory = scratch();

@@ -34,6 +34,7 @@ impl<R: Runs> Flow<'_, R> {
 
     /// The same, if what was written is acceptable to the policy.
     pub(super) async fn convert_if(&self, convert: &Convert, policy: Option<&Policy>) -> Result<Outcome, Error> {
+        self.enter(&convert.invocation()?).await?;
         let convert = &self.watched(&self.with_target_cache(convert).await?, Convert::progress);
         self.check_before(convert).await?;
         let acceptance = Acceptance::Converted(convert, policy);

@@ -11,7 +11,7 @@ use super::QemuImg;
 use super::checks::unless_dry;
 use super::flow::{Flow, Runs};
 use crate::digest::Hasher;
-use crate::waiting::now;
+use crate::waiting::{Waiting as _, now};
 use crate::{ContentDigest, End, Error, ErrorKind, Executor, nbd};
 
 impl<E: Executor> QemuImg<E> {
@@ -65,11 +65,12 @@ impl<R: Runs> Flow<'_, R> {
         });
         let server = server.map_err(|source| failed("no thread could be made", source))?;
         let theirs = File::from(OwnedFd::from(theirs));
-        let handing = Flow { handed: Some(&theirs), ..*self };
+        let handing = Flow { handed: Some(&theirs), ..self.clone() };
         let result = handing.run_any_version(&invocation, self.data, None).await;
         // With ours, the last of the other end is closed.
         drop(theirs);
-        let served = server.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+        let join = || server.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+        let served = self.runs.waiting().blocking(join).await?;
         // Of two failures, qemu-img knows the reason.
         if result?.end == End::NotRun {
             return Err(Error::new(ErrorKind::NotRun)

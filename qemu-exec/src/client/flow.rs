@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::future::Future;
 use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use qemu_cmd::{Invocation, OutputKind};
 
 use super::progress::says_how_far;
 use super::{Bounds, Checks, Settings};
+use crate::semaphore::Permit;
 use crate::waiting::{Blocking, Waiting};
 use crate::{End, Error, ErrorKind, Executor, Outcome, Request, Staging};
 
@@ -53,7 +55,7 @@ impl<E: Executor> Runs for Here<'_, E> {
 }
 
 /// One call of a client: what the methods of [`QemuImg`](super::QemuImg) do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Flow<'a, R> {
     pub(super) runs: R,
     pub(super) client: &'a Settings,
@@ -63,11 +65,14 @@ pub(super) struct Flow<'a, R> {
     pub(super) handed: Option<&'a File>,
     /// What each command has as its standard output.
     pub(super) stdout: Option<BorrowedFd<'a>>,
+    /// The place of this call among those that may run at once, once it has one.
+    pub(super) place: Arc<Mutex<Option<Permit>>>,
 }
 
 impl<'a, R> Flow<'a, R> {
-    pub(super) const fn new(runs: R, client: &'a Settings) -> Self {
-        Self { runs, client, data: client.data, checks: client.checks, handed: None, stdout: None }
+    pub(super) fn new(runs: R, client: &'a Settings) -> Self {
+        let place = Arc::default();
+        Self { runs, client, data: client.data, checks: client.checks, handed: None, stdout: None, place }
     }
 }
 
@@ -125,6 +130,9 @@ impl<R: Runs> Flow<'_, R> {
         bounds: Bounds,
         staging: Option<&Staging>,
     ) -> Result<Outcome, Error> {
+        if bounds.counted {
+            self.enter(invocation).await?;
+        }
         let mut request = Request::new(invocation).limits(bounds.limits).timeout(bounds.timeout);
         request = request.output_limit(bounds.output).staging(staging).handing(self.handed);
         request.cancel.clone_from(&self.client.cancel);
@@ -141,6 +149,34 @@ impl<R: Runs> Flow<'_, R> {
             outcome = self.runs.run(request.clone()).await?;
         }
         Ok(outcome)
+    }
+
+    /// Waits for a place among those calls that may run at once, unless this one has it.
+    pub(super) async fn enter(&self, invocation: &Invocation) -> Result<(), Error> {
+        let Some(semaphore) = &self.client.semaphore else { return Ok(()) };
+        if self.place().is_some() {
+            return Ok(());
+        }
+        let acquired = self.runs.waiting().unless_cancelled(semaphore.acquire(), self.client.cancel.as_ref()).await;
+        let permit = acquired.map_err(|source| {
+            let message = "it could not be waited for other operations";
+            Error::new(ErrorKind::CouldNotStart).message(message).about(invocation).because(source)
+        })?;
+        let cancelled = || {
+            let message = "the command was cancelled while it waited for other operations to end";
+            Error::new(ErrorKind::Cancelled).message(message).about(invocation)
+        };
+        *self.place() = Some(permit.ok_or_else(cancelled)?);
+        Ok(())
+    }
+
+    /// Gives the place to another, until there is the next command.
+    pub(super) fn step_aside(&self) {
+        *self.place() = None;
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<Permit>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does what may have to wait for a disk or a server.

@@ -126,7 +126,7 @@ impl<R: Runs> Flow<'_, R> {
         }
         data.timeout = data.timeout.or(Some(Duration::from_secs(3600)));
         let checks = self.checks.source(true);
-        let guarded = Flow { data, checks, handed: Some(image.file()), ..*self };
+        let guarded = Flow { data, checks, handed: Some(image.file()), ..self.clone() };
         guarded.convert_if(&convert, Some(&policy)).await
     }
 }

@@ -1,5 +1,7 @@
 //! qemu-img behind typed calls.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod checks;
 mod commands;
 mod convert;
@@ -14,6 +16,8 @@ mod progress;
 mod read_map;
 mod version;
 
+#[cfg(feature = "tokio")]
+pub use asynchronous::AsyncQemuImg;
 pub use checks::Checks;
 pub use import::Import;
 
@@ -25,7 +29,7 @@ use qemu_cmd::QemuVersion;
 
 use flow::{Flow, Here};
 
-use crate::{CancelToken, Executor, Limits, OnProgress, Publish};
+use crate::{CancelToken, Executor, Limits, OnProgress, Publish, Semaphore};
 
 /// qemu-img, run by an executor: one method a subcommand, typed in and out.
 ///
@@ -62,6 +66,7 @@ struct Settings {
     checks: Checks,
     /// How long locked images are waited for.
     patience: Duration,
+    semaphore: Option<Semaphore>,
     /// `Some(None)` is a version that nobody understands.
     version: OnceLock<Option<QemuVersion>>,
 }
@@ -73,6 +78,8 @@ struct Bounds {
     stall_timeout: Option<Duration>,
     /// How much standard output is taken.
     output: usize,
+    /// Whether it counts among the operations of which only so many may run at once.
+    counted: bool,
 }
 
 impl<E: Executor> QemuImg<E> {
@@ -84,14 +91,22 @@ impl<E: Executor> QemuImg<E> {
                 timeout: Some(Duration::from_secs(60)),
                 stall_timeout: None,
                 output: 64 << 20,
+                counted: false,
             },
-            data: Bounds { limits: Limits::none(), timeout: None, stall_timeout: None, output: 64 << 20 },
+            data: Bounds {
+                limits: Limits::none(),
+                timeout: None,
+                stall_timeout: None,
+                output: 64 << 20,
+                counted: true,
+            },
             probe_directory: None,
             cancel: None,
             listener: None,
             publish: Publish::new(),
             checks: Checks::none(),
             patience: Duration::ZERO,
+            semaphore: None,
             version: OnceLock::new(),
         };
         Self { executor, settings }
@@ -146,13 +161,27 @@ impl<E: Executor> QemuImg<E> {
         self
     }
 
+    /// Bounds how many operations run at once, of this client and of all others that have the same semaphore. Default:
+    /// any number.
+    ///
+    /// An operation is a call that runs a command under the [limits of data](Self::data_limits), with the
+    /// [checks](Self::checks) that belong to it: what only reads headers runs at any time. It has its place until the
+    /// call is over, however that ends; while it [waits for a lock](Self::wait_for_locks), others have it.
+    ///
+    /// A timeout begins when the command does: it does not count the waiting, which has no bound of its own. The
+    /// [token](Self::cancel) ends it, as [`Cancelled`](crate::ErrorKind::Cancelled), and then nothing was run.
+    pub fn semaphore(mut self, semaphore: Semaphore) -> Self {
+        self.settings.semaphore = Some(semaphore);
+        self
+    }
+
     /// The executor.
     pub const fn executor(&self) -> &E {
         &self.executor
     }
 
     /// The way through a call, in this thread.
-    const fn flow(&self) -> Flow<'_, Here<'_, E>> {
+    fn flow(&self) -> Flow<'_, Here<'_, E>> {
         Flow::new(Here(&self.executor), &self.settings)
     }
 }

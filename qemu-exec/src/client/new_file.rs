@@ -28,6 +28,7 @@ impl<R: Runs> Flow<'_, R> {
     ) -> Result<Outcome, Error> {
         let invocation = spell(target)?;
         let once = || async {
+            self.enter(&invocation).await?;
             let made = if can_be_renamed && !self.runs.is_elsewhere() {
                 let (location, publish) = (target.clone(), self.client.publish);
                 self.blocking(move || Staging::place(&location, publish)).await

@@ -35,7 +35,10 @@ impl<R: Runs> Flow<'_, R> {
         loop {
             let left = self.client.patience.saturating_sub(started.elapsed());
             match act().await {
-                Err(error) if error.kind() == ErrorKind::Locked && !left.is_zero() => self.rest(pause.min(left)).await,
+                Err(error) if error.kind() == ErrorKind::Locked && !left.is_zero() => {
+                    self.step_aside();
+                    self.rest(pause.min(left)).await;
+                }
                 result => return result,
             }
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);

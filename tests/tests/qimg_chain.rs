@@ -116,6 +116,53 @@ fn what_is_wrong_is_marked() {
     assert_eq!(qimg(directory, &["chain"]).status.code(), Some(2));
 }
 
+/// The names of all fields, at whatever depth.
+fn fields(value: &Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| fields(value, found)),
+        Value::Object(object) => {
+            for (name, value) in object {
+                found.insert(name.clone());
+                fields(value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_is_documented() {
+    let directory = scratch();
+    let directory = directory.path();
+    let made = bare([
+        "create".as_ref(),
+        "-q".as_ref(),
+        "-f".as_ref(),
+        "qcow2".as_ref(),
+        "-o".as_ref(),
+        std::ffi::OsString::from(format!("data_file={}", directory.join("data").display())).as_os_str(),
+        directory.join("a.qcow2").as_os_str(),
+        "1M".as_ref(),
+    ]);
+    assert!(made.status.success(), "{made:?}");
+    overlay(directory, "b.qcow2", "gone", "raw");
+    let mut found = std::collections::BTreeSet::new();
+    for args in [
+        &["chain", "--output=json", "a.qcow2"][..],
+        &["chain", "--output=json", "b.qcow2"],
+        &["doctor", "--output=json"],
+    ] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_qimg-under-test")).current_dir(directory).args(args).output().unwrap();
+        fields(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
+    }
+    assert!(found.contains("role") && found.contains("reason") && found.contains("remedy"), "{found:?}");
+    let page = include_str!("../../docs/qimg-json.md");
+    for name in found {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
 #[test]
 fn a_name_in_an_image_does_nothing_to_a_terminal() {
     let directory = scratch();

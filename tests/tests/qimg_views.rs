@@ -84,6 +84,8 @@ fn a_chain_is_a_table_an_image() {
     make(directory, &["snapshot", "-c", "before \u{1b}[2J", "top.qcow2"]);
     let shown = text(&piped(directory, &["--pretty", "info", "--backing-chain", "top.qcow2"]));
     assert!(is_text(&shown), "{shown:?}");
+    let (_, narrow) = on_terminal(qimg(directory).args(["info", "top.qcow2"]).env("NO_COLOR", "1"), 40);
+    assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
     for part in
         ["top.qcow2\n  format", "\n\nbase.raw\n  format", "  backing file  base.raw (raw)\n", "before \\u{1b}[2J\n"]
     {
@@ -251,4 +253,8 @@ fn a_map_is_a_picture() {
         assert!(output.status.code() == Some(2) && said.contains(part), "{line:?}: {output:?}");
     }
     assert_eq!(piped(directory, &["map", "--svg", "a.svg", "missing"]).status.code(), Some(1));
+    std::fs::write(directory.join("empty"), "").unwrap();
+    let empty = text(&piped(directory, &["--pretty", "map", "-f", "raw", "--svg", "a.svg", "empty"]));
+    assert_eq!(empty, "empty: nothing is in it\n");
+    assert!(is_xml(&std::fs::read_to_string(directory.join("a.svg")).unwrap()));
 }

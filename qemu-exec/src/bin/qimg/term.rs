@@ -113,3 +113,22 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
         percent => format!("{percent} %"),
     }
 }
+
+/// Words in lines of this width, all but the first indented.
+pub(crate) fn folded(words: &str, indent: usize, width: usize) -> String {
+    let room = width.saturating_sub(indent).max(16);
+    let (mut text, mut used) = (String::new(), 0);
+    for word in words.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > room {
+            text.push_str(&format!("\n{:indent$}", ""));
+            used = 0;
+        } else if used > 0 {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(word);
+        used += length;
+    }
+    text
+}

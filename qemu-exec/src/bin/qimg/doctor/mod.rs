@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use serde_json::{Value, json};
 
-use crate::term::{Style, Terminal, printable};
+use crate::term::{Style, Terminal, folded, printable};
 use crate::{Error, own};
 
 /// What `qimg doctor` was asked to do.
@@ -131,25 +131,6 @@ fn table(found: &[Found], terminal: Terminal) -> String {
             let arrow = folded(&format!("→ {}", printable(remedy)), indent, terminal.width);
             text.push_str(&format!("{:indent$}{arrow}\n", ""));
         }
-    }
-    text
-}
-
-/// Words in lines of this width, all but the first indented.
-fn folded(words: &str, indent: usize, width: usize) -> String {
-    let room = width.saturating_sub(indent).max(16);
-    let (mut text, mut used) = (String::new(), 0);
-    for word in words.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > room {
-            text.push_str(&format!("\n{:indent$}", ""));
-            used = 0;
-        } else if used > 0 {
-            text.push(' ');
-            used += 1;
-        }
-        text.push_str(word);
-        used += length;
     }
     text
 }

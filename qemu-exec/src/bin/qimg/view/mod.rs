@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use qemu_exec::cmd::{CommandLine, Subcommand};
 use qemu_exec::{Executor, OutputReader, Request};
 
-use crate::term::{Style, Terminal, printable};
+use crate::term::{Style, Terminal, folded, printable};
 use crate::{Error, run, term};
 
 pub(crate) use map::{Drawing, take_svg};
@@ -139,6 +139,7 @@ impl Rows {
         for (name, value) in &self.rows {
             let mut name = *name;
             for line in value.lines() {
+                let line = folded(line, width + 4, self.terminal.width);
                 text.push_str(&format!("  {}  {line}\n", self.terminal.paint(Style::Dim, &format!("{name:<width$}"))));
                 name = "";
             }

@@ -88,6 +88,9 @@ impl Names {
 
     fn title(&self, cells: &Cells) -> String {
         let name = self.names.first().map_or("image", String::as_str);
+        if cells.length == 0 {
+            return format!("{name}: nothing is in it");
+        }
         let data = cells.lanes().fold(0_u64, |sum, (_, bytes)| sum.saturating_add(bytes));
         format!("{name}: {} of {} is data", share(data, cells.length), size(cells.length))
     }

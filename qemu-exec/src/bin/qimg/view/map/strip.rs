@@ -2,7 +2,7 @@
 
 use super::cells::{Cells, Column, LANES};
 use super::{Entry, Names, entries};
-use crate::term::{Style, Terminal, size};
+use crate::term::{Style, Terminal, folded, size};
 
 /// From a little to all of a column.
 const FULL: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -10,7 +10,11 @@ const FULL: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 pub(super) fn text(cells: &Cells, names: &Names, terminal: Terminal) -> String {
     let width = terminal.width.saturating_sub(5).max(10);
     let columns = cells.columns(width);
-    let mut text = format!("{}\n\n", terminal.paint(Style::Bold, &names.title(cells)));
+    let title = terminal.paint(Style::Bold, &names.title(cells));
+    if cells.length == 0 {
+        return format!("{title}\n");
+    }
+    let mut text = format!("{title}\n\n");
     text.push_str(&format!("   {}\n", terminal.paint(Style::Dim, &scale(cells, width))));
     for entry in entries(cells, names) {
         let Some(lane) = entry.lane else { continue };
@@ -24,6 +28,7 @@ pub(super) fn text(cells: &Cells, names: &Names, terminal: Terminal) -> String {
     let entries = entries(cells, names);
     let widest = entries.iter().map(|entry| entry.amount.chars().count()).max().unwrap_or_default();
     for Entry { label, name, amount, style, .. } in entries {
+        let name = folded(&name, widest + 6, terminal.width);
         text.push_str(&format!("{label:>2}  {amount:<widest$}  {}\n", terminal.paint(style, &name)));
     }
     text

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::asking::Asking;
 use crate::reports::Reports;
 use crate::screen::Screen;
 use crate::start::could_not;
@@ -30,11 +31,15 @@ pub(crate) async fn watch<W: Waiting>(
     request: &Request<'_>,
     timeout: Option<Duration>,
 ) -> Result<Outcome, Error> {
+    let reports = Reports::of(request, started);
+    let asking = request.progress_by_signal.filter(|_| reports.is_some());
+    let (said, answered) = if asking.is_some() { (None, reports) } else { (reports, None) };
     let mut watch = Watch {
         waiting,
         child,
-        stdout: Stream::new(stdout, false, request.output_limit, Keep::Start).with(Reports::of(request, started)),
-        stderr: Stream::new(Some(stderr), request.output == Output::Forwarded, STDERR_KEPT, Keep::End),
+        stdout: Stream::new(stdout, false, request.output_limit, Keep::Start).with(said),
+        stderr: Stream::new(Some(stderr), request.output == Output::Forwarded, STDERR_KEPT, Keep::End).with(answered),
+        asking: asking.map(|interval| Asking::every(interval, started)),
         request,
         deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
     };
@@ -115,6 +120,7 @@ struct Watch<'a, W> {
     child: Child,
     stdout: Stream<'a>,
     stderr: Stream<'a>,
+    asking: Option<Asking>,
     request: &'a Request<'a>,
     deadline: Option<Instant>,
 }
@@ -162,6 +168,13 @@ impl<W: Waiting> Watch<'_, W> {
             self.poll(Some(drained), false, false).await?;
         }
         self.stdout.finish();
+        self.stderr.finish();
+        if let (Some(_), Some(reports)) = (&self.asking, &self.stderr.reports)
+            && reason.is_none()
+            && exit.is_some_and(|exit| exit.end == End::Exited(0))
+        {
+            reports.complete();
+        }
         if self.stdout.overflowed {
             reason = reason.or(Some(End::OutputTooLarge));
         }
@@ -173,7 +186,11 @@ impl<W: Waiting> Watch<'_, W> {
     async fn wait(&mut self, deadline: Option<Instant>, undecided: bool) -> io::Result<bool> {
         loop {
             let until = deadline.into_iter().chain(self.stalls_at().filter(|_| undecided)).min();
-            let (gone, cancelled) = self.poll(until, true, undecided).await?;
+            let ask = self.asking.as_ref().filter(|_| undecided).map(Asking::next);
+            let (gone, cancelled) = self.poll(until.into_iter().chain(ask).min(), true, undecided).await?;
+            if let Some(asking) = self.asking.as_mut().filter(|_| undecided && !gone) {
+                asking.ask_if_due(self.child.pid, &self.child.pidfd);
+            }
             let due = until.is_some_and(|until| Instant::now() >= until);
             if gone || cancelled || due || (undecided && self.stdout.overflowed) {
                 return Ok(gone);
@@ -182,7 +199,7 @@ impl<W: Waiting> Watch<'_, W> {
     }
 
     fn stalls_at(&self) -> Option<Instant> {
-        self.stdout.reports.as_ref().and_then(Reports::stalls_at)
+        self.stdout.reports.as_ref().or(self.stderr.reports.as_ref()).and_then(Reports::stalls_at)
     }
 
     fn streams_open(&self) -> bool {
@@ -279,25 +296,29 @@ impl<'a> Stream<'a> {
             self.pipe = None;
             return Ok(());
         }
-        if self.forward {
-            // Nobody may be left to read it, which is no reason to end the command half way.
-            let _ = io::stderr().write_all(&self.screen.pass(bytes));
-        }
         match &mut self.reports {
             Some(reports) => {
                 let text = reports.take(bytes);
-                self.keep(&text);
+                self.pass(&text);
             }
-            None => self.keep(bytes),
+            None => self.pass(bytes),
         }
         Ok(())
+    }
+
+    fn pass(&mut self, text: &[u8]) {
+        if self.forward {
+            // Nobody may be left to read it, which is no reason to end the command half way.
+            let _ = io::stderr().write_all(&self.screen.pass(text));
+        }
+        self.keep(text);
     }
 
     /// Keeps what looked like the beginning of a report.
     fn finish(&mut self) {
         if let Some(reports) = &mut self.reports {
             let text = reports.finish();
-            self.keep(&text);
+            self.pass(&text);
         }
     }
 

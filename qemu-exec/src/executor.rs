@@ -100,6 +100,8 @@ pub struct Request<'a> {
     pub stall_timeout: Option<Duration>,
     /// Who is told how far it is.
     pub progress: Option<&'a dyn OnProgress>,
+    /// How often it is asked for that by a signal, if it does not say so by itself.
+    pub progress_by_signal: Option<Duration>,
     /// What becomes of its output.
     pub output: Output,
     /// What is its standard output, whatever becomes of the rest.
@@ -126,6 +128,7 @@ impl<'a> Request<'a> {
             timeout: None,
             stall_timeout: None,
             progress: None,
+            progress_by_signal: None,
             output: Output::Captured,
             stdout: None,
             output_limit: 64 << 20,
@@ -186,6 +189,18 @@ impl<'a> Request<'a> {
     /// The command must print progress, which `-p` makes it do, and its output be captured.
     pub fn progress(mut self, progress: &'a (impl Fn(Progress) + Send + Sync)) -> Self {
         self.progress = Some(progress);
+        self
+    }
+
+    /// Asks for progress so often, by SIGUSR1, instead of reading standard output, which may be data or the caller's own:
+    /// the command is one without `-p`, and what qemu-img answers on standard error is taken out of that. At the end of
+    /// a command that succeeded, 100 % are told. Default: not at all.
+    ///
+    /// Those that answer are `amend`, `commit`, `compare`, `convert` and `rebase`; another one is not sent the signal,
+    /// since it has no handler for it. Only a [`LocalExecutor`](crate::LocalExecutor) asks: any other ignores this.
+    #[doc(alias = "SIGUSR1")]
+    pub const fn progress_by_signal(mut self, interval: Option<Duration>) -> Self {
+        self.progress_by_signal = interval;
         self
     }
 

@@ -25,6 +25,7 @@
 
 #![deny(unsafe_code)]
 
+mod asking;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod cancel;

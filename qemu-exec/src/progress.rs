@@ -105,13 +105,21 @@ pub struct ProgressParser {
     last: Option<u8>,
     /// Whether there was a report, and not yet the newline.
     reporting: bool,
+    /// Whether a report ends with a newline.
+    lines: bool,
 }
 
 impl ProgressParser {
     /// Nothing was printed yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { pending: Vec::new(), last: None, reporting: false }
+        Self { pending: Vec::new(), last: None, reporting: false, lines: false }
+    }
+
+    /// The same for standard error, where a report that was asked for by SIGUSR1 ends with a newline.
+    #[must_use]
+    pub const fn of_answers() -> Self {
+        Self { pending: Vec::new(), last: None, reporting: false, lines: true }
     }
 
     /// Takes what was printed next. Text is appended to `text`, and of each report `report` is told, in hundredths of a
@@ -119,9 +127,9 @@ impl ProgressParser {
     pub fn feed(&mut self, bytes: &[u8], text: &mut Vec<u8>, mut report: impl FnMut(u16)) {
         for &byte in bytes {
             self.pending.push(byte);
-            if let Some(hundredths) = read(&self.pending) {
+            if let Some(hundredths) = read(&self.pending, self.tail()) {
                 self.pending.clear();
-                self.reporting = true;
+                self.reporting = !self.lines;
                 report(hundredths);
             } else if !may_become_one(&self.pending) {
                 let begins = |from: &usize| self.pending.get(*from..).is_some_and(may_become_one);
@@ -134,6 +142,10 @@ impl ProgressParser {
     /// Takes the end of what was printed.
     pub fn finish(&mut self, text: &mut Vec<u8>) {
         self.pass_on(self.pending.len(), text);
+    }
+
+    const fn tail(&self) -> &'static [u8] {
+        if self.lines { b"/100%)\n" } else { b"/100%)\r" }
     }
 
     /// So much of what is pending is text.
@@ -151,11 +163,10 @@ impl ProgressParser {
 }
 
 const HEAD: &[u8] = b"    (";
-const TAIL: &[u8] = b"/100%)\r";
 
 /// The hundredths of a per cent of a whole report.
-fn read(bytes: &[u8]) -> Option<u16> {
-    let number = str::from_utf8(bytes.strip_prefix(HEAD)?.strip_suffix(TAIL)?).ok()?;
+fn read(bytes: &[u8], tail: &[u8]) -> Option<u16> {
+    let number = str::from_utf8(bytes.strip_prefix(HEAD)?.strip_suffix(tail)?).ok()?;
     let (whole, places) = number.split_once('.').filter(|(_, places)| places.len() == 2)?;
     let hundredths = whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(places.parse().ok()?)?;
     (hundredths <= COMPLETE).then_some(hundredths)

@@ -18,7 +18,11 @@ impl<'a> Reports<'a> {
     pub(crate) fn of(request: &Request<'a>, started: Instant) -> Option<Self> {
         let &Request { progress: listener, stall_timeout, .. } = request;
         (listener.is_some() || stall_timeout.is_some()).then_some(Self {
-            parser: ProgressParser::new(),
+            parser: if request.progress_by_signal.is_some() {
+                ProgressParser::of_answers()
+            } else {
+                ProgressParser::new()
+            },
             listener,
             stall_timeout,
             started,
@@ -43,6 +47,14 @@ impl<'a> Reports<'a> {
             self.spoke();
         }
         text
+    }
+
+    /// Tells that all is done, if that was not told: nobody may have asked in the end.
+    pub(crate) fn complete(&self) {
+        let end = Progress::new(u16::MAX, self.started.elapsed());
+        if let Some(listener) = self.listener.filter(|_| self.last.is_none_or(|(last, _)| last < 10_000)) {
+            listener.progress(end);
+        }
     }
 
     /// Takes the end of it.

@@ -70,7 +70,7 @@ impl SudoExecutor {
     fn as_other<'a>(&self, request: &Request<'a>) -> Request<'a> {
         let same = rustix::process::geteuid().is_root() && matches!(self.user.as_deref(), None | Some("root" | "#0"));
         let staging = request.staging.filter(|_| same);
-        request.clone().staging(staging)
+        request.clone().staging(staging).progress_by_signal(None)
     }
 
     fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {

@@ -49,7 +49,7 @@ pub(crate) async fn run<W: Waiting, R: Reach>(waiting: W, reach: &R, request: Re
     reach.check(&request)?;
     reach.resolve(&request).map_err(|error| error.about(request.invocation))?;
     let staging = reach.staging(&request);
-    let request = request.staging(staging);
+    let request = request.staging(staging).progress_by_signal(None);
     let mut outcome = run_there(waiting, &request, |args| reach.launch(&request, args)).await?;
     let End::Exited(code) = outcome.end else { return Ok(outcome) };
     if code == OUT_OF_MEMORY && reach.memory().is_some() {

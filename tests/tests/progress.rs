@@ -356,3 +356,64 @@ fn what_says_how_far_it_is_is_asked_to() {
     assert_eq!(asks(|client| client.stall_timeout(Some(Duration::from_secs(1)))), asked);
     assert_eq!(asks(|client| client), [false; 8]);
 }
+
+/// A script that answers like qemu-img, and one that has no handler, to which the signal would be death.
+#[test]
+fn answers_are_taken_out_of_standard_error() {
+    fn ask(request: Request<'_>) -> Request<'_> {
+        request.progress_by_signal(Some(Duration::from_millis(30)))
+    }
+    fn stall(request: Request<'_>) -> Request<'_> {
+        ask(request).stall_timeout(Some(Duration::from_millis(500)))
+    }
+    let answers = "trap 'n=$((n + 1)); printf \"    ($n.50/100%%)\\n\" >&2' USR1; n=0; printf 'one\\n    (two' >&2; \
+                   while [ $n -lt 5 ]; do sleep 0.02; done; echo three >&2";
+    let (outcome, seen) = run(&format!("{answers}; exit 1"), ask);
+    assert_eq!(outcome.end, End::Exited(1));
+    let said = String::from_utf8_lossy(&outcome.stderr);
+    assert!(said.starts_with("one\n    (two") && said.ends_with("three\n") && !said.contains("/100%"), "{said:?}");
+    assert!(hundredths(&seen).starts_with(&[1.5, 2.5, 3.5, 4.5]), "{seen:?}");
+    assert!(!seen.last().unwrap().is_complete(), "it has failed");
+    // Of one that succeeds, all is told to be done.
+    let (outcome, seen) = run(answers, ask);
+    assert_eq!((outcome.end, seen.last().unwrap().percent()), (End::Exited(0), 100.0));
+    let (outcome, seen) = run("sleep 0.3; echo done", ask);
+    assert_eq!((outcome.end, hundredths(&seen), &*outcome.stdout), (End::Exited(0), vec![100.0], &b"done\n"[..]));
+    // Neither is what has a handler for it and says nothing: it has stalled, as far as anybody can tell.
+    let silent = "printf '' >&2; trap 'printf \"    (7.00/100%%)\\n\" >&2' USR1; while :; do sleep 0.02; done";
+    let (outcome, _) = run(silent, stall);
+    assert_eq!(outcome.end, End::Stalled);
+}
+
+/// However early and often the real one is asked, it is not killed, and what it says stays what it says.
+#[test]
+fn the_real_one_answers_and_is_never_killed_by_the_question() {
+    let directory = scratch();
+    let path = |name: &str| directory.path().join(name);
+    raw(&path("a"), 8);
+    let (seen, listener) = seen();
+    let ask = |invocation: &qemu_cmd::Invocation| {
+        let request = Request::new(invocation).progress_by_signal(Some(Duration::from_millis(10)));
+        local().run(request.progress(&listener)).unwrap()
+    };
+    let convert = Convert::new(Source::raw(path("a")), Target::new(path("b"), Qcow2::new()));
+    let outcome = ask(&convert.clone().coroutines(1).rate(ByteSize::mib(8)).invocation().unwrap());
+    assert_eq!((outcome.end, &*outcome.stderr, &*outcome.stdout), (End::Exited(0), &b""[..], &b""[..]));
+    let told = std::mem::take(&mut *seen.lock().unwrap());
+    assert!(told.len() >= 3 && hundredths(&told).is_sorted(), "{told:?}");
+    assert_eq!(told.last().unwrap().percent(), 100.0);
+
+    // Those without a handler, those that begin, and those that fail.
+    for _ in 0..10 {
+        for (invocation, end) in [
+            (Info::new(Source::raw(path("a"))).invocation(), 0),
+            (Check::new(Source::qcow2(path("b"))).invocation(), 0),
+            (convert.invocation(), 0),
+            (Convert::new(Source::qcow2(path("a")), Target::new(path("c"), Raw::new())).invocation(), 1),
+        ] {
+            let outcome = ask(&invocation.unwrap());
+            assert_eq!(outcome.end, End::Exited(end), "{outcome:?}");
+            assert!(!String::from_utf8_lossy(&outcome.stderr).contains("/100%"), "{outcome:?}");
+        }
+    }
+}

@@ -28,6 +28,7 @@ pub(crate) enum Action {
 pub(crate) struct Options {
     pub(crate) dry_run: Option<Format>,
     pub(crate) pretty: Pretty,
+    pub(crate) progress: bool,
     /// `Some(None)` is root.
     pub(crate) sudo: Option<Option<String>>,
     pub(crate) qemu_img: Option<PathBuf>,
@@ -73,6 +74,7 @@ pub(crate) fn parse() -> Result<Action, Error> {
     let mut options = Options {
         dry_run: None,
         pretty: Pretty::default(),
+        progress: false,
         sudo: None,
         qemu_img: None,
         env: Vec::new(),
@@ -98,6 +100,7 @@ pub(crate) fn parse() -> Result<Action, Error> {
                     Some(value) => return Err(bad("--pretty", "auto, always or never", &value)),
                 };
             }
+            Long("progress") => options.progress = true,
             Long("sudo") => {
                 let user = parser.optional_value().map(ValueExt::string).transpose()?;
                 if user.as_deref() == Some("") {

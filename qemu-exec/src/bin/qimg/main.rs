@@ -14,6 +14,7 @@ mod install_docs;
 mod lint;
 mod man;
 mod own;
+mod progress;
 mod run;
 mod secrets;
 mod table;
@@ -30,6 +31,7 @@ use qemu_exec::cmd::{CommandLine, Invocation, LintRule, Location, Subcommand};
 use qemu_exec::{Executor, LocalExecutor, Output, Request, SudoExecutor, safe_cache_mode};
 
 use args::{Action, Options};
+use progress::Display;
 use view::View;
 
 /// What qimg exits with when it refuses, and nothing has run.
@@ -108,7 +110,10 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
         }
         None => match view {
             Some(view) => view.run(&*executor, request, &line, advise),
-            None => run::run(&*executor, request, advise),
+            None => {
+                let display = Display::of(options, &line, &invocation, &*executor)?;
+                run::run(&*executor, request, advise, display.as_ref())
+            }
         },
     }
 }

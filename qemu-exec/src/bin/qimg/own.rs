@@ -78,6 +78,11 @@ pub(crate) const OPTIONS: &[Own] = &[
         Takes::OneOf(&["auto", "always", "never"]),
         "tables for info and check, a drawing for map: on a terminal (auto), always, or never; not with --output",
     ),
+    flag(
+        "progress",
+        "how far amend, commit, compare, convert and rebase are, on standard error: a bar on a terminal, where -p does \
+         the same, and lines elsewhere",
+    ),
     own("sudo", "[USER]", Takes::User, "run through sudo -n, as root or as USER"),
     own("limit-cpu", "SECONDS", SECONDS, "CPU time; for info 30 unless given; `none` for no limit"),
     own("limit-memory", "BYTES", Takes::Text, "address space; for info 1G unless given; `none` for no limit"),

@@ -10,6 +10,7 @@ use qemu_exec::cmd::Invocation;
 use qemu_exec::{CancelToken, End, ErrorKind, Executor, OutputReader, Request, output_pipe};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
+use crate::progress::Display;
 use crate::{Error, REFUSED, advice, complain};
 
 /// What timeout(1) exits with.
@@ -40,10 +41,19 @@ pub(crate) fn status_of(kind: ErrorKind, interrupted: &AtomicUsize) -> ExitCode 
 }
 
 /// Runs it, and says what qemu-img cannot know of its end; if there is to be advice, that too.
-pub(crate) fn run(executor: &dyn Executor, request: Request<'_>, advise: bool) -> Result<ExitCode, Error> {
+pub(crate) fn run<'a>(
+    executor: &dyn Executor,
+    request: Request<'a>,
+    advise: bool,
+    display: Option<&'a Display>,
+) -> Result<ExitCode, Error> {
     let (token, interrupted) = cancelled_by_signals()?;
     let (invocation, limits) = (request.invocation, request.limits);
-    let outcome = executor.run(request.cancel(token))?;
+    let request = request.cancel(token);
+    let outcome = executor.run(display.map_or_else(|| request.clone(), |display| display.watching(request.clone())))?;
+    if let Some(display) = display {
+        display.finish(&outcome)?;
+    }
     let end = outcome.end;
     // Some versions leave the line open that they say last.
     let open = outcome.stderr.last().is_some_and(|byte| *byte != b'\n');
@@ -86,7 +96,7 @@ pub(crate) fn read<T: Send>(
     let (reader, writer) = output_pipe()?;
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || read(reader));
-        let code = run(executor, request.stdout(writer.as_fd()), advise);
+        let code = run(executor, request.stdout(writer.as_fd()), advise, None);
         // The command has its own; with ours gone, the reader comes to the end.
         drop(writer);
         let read = reading.join().map_err(|_| "what qemu-img printed could not be read")?;

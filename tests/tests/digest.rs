@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use qemu_cmd::{Backing, ByteSize, Convert, Create, Format, Qcow2, Raw, Source, Target};
 use qemu_exec::{Checks, ContentDigest, DryRunExecutor, ErrorKind, LocalExecutor, Progress, QemuImg};
-use tests::{Kind, PASSPHRASE, client, content, local, names, scratch, write_fixture};
+use tests::{Kind, PASSPHRASE, client, content, local, names, qemu_img, scratch, write_fixture};
 
 /// What `sha256sum` says of a file.
 fn sha256sum(path: &Path) -> ContentDigest {
@@ -84,7 +84,7 @@ fn what_fails_is_told_as_elsewhere() {
     assert_eq!(kind(Source::qcow2(&path)), ErrorKind::WrongFormat);
     let wrong = qemu_cmd::Secret::new(format!("not {PASSPHRASE}")).unwrap();
     assert_eq!(kind(Source::luks(&path, wrong)), ErrorKind::WrongPassphrase);
-    let portable = QemuImg::new(LocalExecutor::with_program(tests::qemu_img()).portable());
+    let portable = QemuImg::new(LocalExecutor::with_program(qemu_img()).portable());
     assert_eq!(portable.digest(&Kind::Luks.source(&path)).unwrap_err().kind(), ErrorKind::Refused);
     let dry = QemuImg::new(DryRunExecutor::new(local()));
     assert_eq!(dry.digest(&Kind::Luks.source(&path)).unwrap_err().kind(), ErrorKind::NotRun);
@@ -117,4 +117,36 @@ fn a_copy_without_the_known_digest_gets_no_name() {
     assert_eq!(names(directory.path()), ["a"]);
     client().checks(Checks::none().digest(right)).convert(&convert).unwrap();
     assert_eq!(sha256sum(&path("b")), right);
+}
+
+#[test]
+fn qimg_prints_it_as_sha256sum_does() {
+    let directory = scratch();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("raw"), content()).unwrap();
+    std::fs::write(path("a\nb\\c"), content()).unwrap();
+    write_fixture(Kind::Qcow2Luks, &path("luks"));
+    std::fs::write(path("key"), PASSPHRASE).unwrap();
+    let run =
+        |program: &str, args: &[&str]| Command::new(program).args(args).current_dir(directory.path()).output().unwrap();
+    let qimg = |args: &[&str]| {
+        let qemu_img = qemu_img();
+        let front = ["--qemu-img", qemu_img.to_str().unwrap(), "digest"];
+        run(env!("CARGO_BIN_EXE_qimg-under-test"), &[&front, args].concat())
+    };
+    for name in ["raw", "./a\nb\\c"] {
+        assert_eq!(qimg(&["-f", "raw", name]).stdout, run("sha256sum", &[name]).stdout, "{name}");
+    }
+    let key =
+        ["--object", "secret,id=s,file=key", "--image-opts", "driver=qcow2,file.filename=luks,encrypt.key-secret=s"];
+    let digest = sha256sum(&path("raw")).to_string();
+    assert!(String::from_utf8_lossy(&qimg(&key).stdout).starts_with(&digest));
+    let status = |args: &[&str]| qimg(args).status.code();
+    assert_eq!(status(&["-f", "raw", "--check", &digest, "raw"]), Some(0));
+    assert_eq!(status(&["-f", "raw", &format!("--check={}", "0".repeat(64)), "raw"]), Some(1));
+    assert_eq!(status(&["-f", "raw", "--check", "0", "raw"]), Some(2));
+    assert_eq!(status(&["-f", "raw", "gone"]), Some(1));
+    for refused in [&[][..], &["-U", "-f", "raw", "raw"], &["-l", "512", "-f", "raw", "raw"]] {
+        assert_eq!(status(refused), Some(2), "{refused:?}");
+    }
 }

@@ -30,6 +30,11 @@ impl Map {
         Self { source, start_offset: None, max_length: None, force_share: false, human: false }
     }
 
+    /// The image.
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+
     setters! {
         /// Prints text for people instead of JSON, which the types of `qemu-info` cannot read. Default: no.
         #[doc(alias = "--output")]

@@ -5,6 +5,7 @@ mod args;
 mod chain;
 mod clean;
 mod completions;
+mod digest;
 mod doctor;
 mod dry_run;
 mod explain;
@@ -54,6 +55,9 @@ fn main() -> ExitCode {
         Action::Inspect(inspect) => inspect.run(),
         Action::Chain(chain) => chain.run(),
         Action::Doctor(doctor) => doctor.run(),
+        Action::Run(options) if options.command.first().is_some_and(|command| command == "digest") => {
+            digest::digest(&options)
+        }
         Action::Run(options) if options.command.first().is_some_and(|command| command == "import") => {
             import::import(&options)
         }

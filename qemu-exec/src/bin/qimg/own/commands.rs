@@ -53,6 +53,17 @@ pub(crate) const COMMANDS: &[Command] = &[
         note: "It takes the options of convert too: -f is what the image is said to be. It exits with 1 if it refuses.",
     },
     Command {
+        name: "digest",
+        uses: &[(
+            "[OPTION…] IMAGE",
+            "prints the SHA-256 of what a guest sees of an image, as sha256sum does of a raw one",
+        )],
+        options: &[own("check", "DIGEST", Takes::Text, "print nothing, and exit with 1 if it is another one")],
+        like: Some(Subcommand::Map),
+        operands: Takes::File,
+        note: "It takes the options of map too: -f is what the image is.",
+    },
+    Command {
         name: "chain",
         uses: &[("[OPTION…] IMAGE…", "draws what images are based on, from their bytes alone")],
         options: &[

@@ -113,6 +113,7 @@ fn what_is_wrong_is_marked() {
     let wrong = layers(directory, &["wrong.qcow2"], 1);
     assert_eq!((wrong.len(), &wrong[1]["mismatch"]), (2, &json!("qcow2")), "{wrong:?}");
     assert_eq!(layers(directory, &["gone"], 1)[0]["state"], "missing");
+    assert_eq!(layers(directory, &["nbd://127.0.0.1:1/x"], 1)[0]["state"], "protocol");
     assert_eq!(qimg(directory, &["chain"]).status.code(), Some(2));
 }
 
@@ -172,6 +173,13 @@ fn a_name_in_an_image_does_nothing_to_a_terminal() {
     let (_, shown) = on_terminal(command, 80);
     assert!(shown.chars().all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')), "{shown:?}");
     assert!(shown.contains("[2J"), "{shown}");
+    // As JSON it is the same text, and does no more to a terminal.
+    let output = qimg(directory.path(), &["chain", "--output=json", "a.qcow2"]);
+    let json = String::from_utf8(output.stdout).unwrap();
+    assert!(json.trim_end().chars().all(|c| !(c.is_control() || c == '\u{202e}')), "{json:?}");
+    let object: Value = serde_json::from_str(&json).unwrap();
+    let path = object["layers"][1]["path"].as_str().unwrap().to_owned();
+    assert!(path.ends_with("x\u{1b}[2J\u{7}\r\u{9b}31m\u{202e}"), "{path:?}");
 }
 
 #[test]

@@ -258,3 +258,23 @@ fn a_map_is_a_picture() {
     assert_eq!(empty, "empty: nothing is in it\n");
     assert!(is_xml(&std::fs::read_to_string(directory.join("a.svg")).unwrap()));
 }
+
+#[test]
+fn what_is_not_understood_is_shown_as_it_is() {
+    let directory = scratch();
+    let script = "#!/bin/sh\nprintf '{\"new\": 1}\\n\\033[2J\\n'; exit 3\n";
+    let program = tests::executable(directory.path(), script);
+    for line in [["info", "a"], ["check", "a"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
+        let output = command.arg("--qemu-img").arg(&program).arg("--pretty").args(line).output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "{\"new\": 1}\n\\u{1b}[2J\n");
+    }
+    // No drawing can be made of it.
+    let script = "#!/bin/sh\necho '[{'\n";
+    let program = tests::executable(directory.path(), script);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
+    let output = command.arg("--qemu-img").arg(&program).args(["--pretty", "map", "a"]).output().unwrap();
+    assert!(output.status.code() == Some(1) && output.stdout.is_empty(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no drawing can be made"), "{output:?}");
+}

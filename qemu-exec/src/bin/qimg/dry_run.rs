@@ -7,6 +7,8 @@ use qemu_exec::cmd::{Feature, Invocation, Location, SecretId, shell_quote};
 use qemu_exec::{Delivery, Plan};
 use serde_json::{Value, json};
 
+use crate::term;
+
 #[derive(Clone, Copy)]
 pub(crate) enum Format {
     Shell,
@@ -16,7 +18,7 @@ pub(crate) enum Format {
 pub(crate) fn show(format: Format, plan: &Plan, invocation: &Invocation, requires: &[Feature]) -> String {
     match format {
         Format::Shell => shell(plan),
-        Format::Json => object(plan, invocation, requires).to_string(),
+        Format::Json => term::json(&object(plan, invocation, requires)),
     }
 }
 

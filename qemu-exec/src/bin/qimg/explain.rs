@@ -6,7 +6,7 @@ use std::path::Path;
 use qemu_exec::cmd::{CommandLine, Explained, shell_quote};
 use serde_json::{Value, json};
 
-use crate::Error;
+use crate::{Error, term};
 
 /// Arguments that are wider than this stand on a line of their own.
 const WIDEST: usize = 36;
@@ -16,7 +16,7 @@ pub(crate) fn text(args: impl Iterator<Item = OsString>) -> Result<String, Error
     let line = CommandLine::parse(command)?;
     let explained = line.explain();
     if is_json {
-        return Ok(format!("{}\n", explained.iter().map(object).collect::<Value>()));
+        return Ok(format!("{}\n", term::json(&explained.iter().map(object).collect())));
     }
     let mut text = table(&explained);
     let refusal = line.invocation().err().map(|refusal| format!("qimg refuses it: {refusal}\n"));

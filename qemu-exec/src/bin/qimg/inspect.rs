@@ -11,7 +11,7 @@ use qemu_exec::info::inspect::inspect_file;
 use qemu_exec::info::inspect::{Code, Facts, ImageEncryption, ImageFormat, Inspection, Inspector, Policy, Verdict};
 use rustix::fs::{Mode, OFlags};
 
-use crate::{Error, REFUSED, complain, own};
+use crate::{Error, REFUSED, complain, own, term};
 
 /// How much of standard input is read at once.
 const PIECE: usize = 1 << 16;
@@ -118,7 +118,7 @@ fn object(file: &OsStr, inspection: &Inspection) -> Result<String, Error> {
     if let Some(object) = object.as_object_mut() {
         object.insert("file".to_owned(), file.to_string_lossy().into());
     }
-    Ok(format!("{object}\n"))
+    Ok(format!("{}\n", term::json(&object)))
 }
 
 fn block(file: &OsStr, inspection: &Inspection) -> String {

@@ -7,8 +7,8 @@ use qemu_exec::cmd::{ByteSize, CommandLine, Finding, LintContext, Location};
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
-use crate::Error;
 use crate::explain::{is_program, parse};
+use crate::{Error, term};
 
 /// A command line, the line of the script that it stands on, and what was found.
 struct Linted {
@@ -34,7 +34,7 @@ pub(crate) fn report(args: impl Iterator<Item = OsString>, memory: Option<ByteSi
     };
     let found = linted.iter().any(|linted| !linted.findings.is_empty() || linted.unreadable.is_some());
     let text = if is_json {
-        format!("{}\n", linted.iter().flat_map(objects).collect::<Value>())
+        format!("{}\n", term::json(&linted.iter().flat_map(objects).collect()))
     } else {
         linted.iter().flat_map(lines).collect()
     };

@@ -21,6 +21,12 @@ pub(crate) fn text() -> String {
         "Runs qemu-img as asked, with secrets kept off its command line and its cache set so that a converted image is \
          on disk when qimg returns. What qemu-img would refuse, or get wrong without a word, is refused.",
     );
+    page.0.push_str(".PP\n");
+    page.line(
+        "Where standard output is a terminal and the line has no --output, info and check are tables, and map is a \
+         drawing; everywhere else it is what qemu-img prints. What is printed as JSON by qimg itself keeps its shape: \
+         see docs/qimg-json.md in the source.",
+    );
     page.section("OPTIONS");
     page.line("These stand before the subcommand.");
     for own in OPTIONS {

@@ -76,7 +76,7 @@ pub(crate) const OPTIONS: &[Own] = &[
         "pretty",
         "[auto|always|never]",
         Takes::OneOf(&["auto", "always", "never"]),
-        "tables for info and check, a drawing for map: on a terminal (auto), always, or never; not with --output",
+        "tables for info and check, a drawing for map, and what helps after an error: on a terminal (auto), always, or never; no view with --output",
     ),
     flag(
         "progress",

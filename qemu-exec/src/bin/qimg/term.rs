@@ -81,6 +81,21 @@ pub(crate) fn printable(text: &str) -> String {
     safe
 }
 
+/// JSON on one line, in which a terminal finds nothing to do: what serde_json leaves as it is, it may escape as well, since
+/// such characters stand in strings only.
+pub(crate) fn json(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_format(c) {
+            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
 /// Whether a character is none, but says in what direction others run, or where a line ends.
 fn is_format(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

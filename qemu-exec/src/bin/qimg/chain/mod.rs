@@ -14,7 +14,7 @@ use lexopt::prelude::*;
 pub(crate) use walk::{Link, Reach, Trouble, walk};
 
 use crate::term::Terminal;
-use crate::{Error, own};
+use crate::{Error, own, term};
 
 /// What `qimg chain` was asked to do.
 pub(crate) struct Chain {
@@ -57,7 +57,7 @@ impl Chain {
             let links = walk(image, self.format.as_deref(), self.reach);
             whole &= links.iter().all(is_fine);
             let text = if self.json {
-                format!("{}\n", json::object(image, &links))
+                format!("{}\n", term::json(&json::object(image, &links)))
             } else {
                 let gap = if index > 0 { "\n" } else { "" };
                 format!("{gap}{}", draw::tree(&links, terminal))

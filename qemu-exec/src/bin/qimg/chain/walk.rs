@@ -89,7 +89,10 @@ pub(crate) fn walk(top: &Path, format: Option<&str>, reach: Reach) -> Vec<Link> 
     let mut walk = Walk { reach, directory, seen: Vec::new() };
     let name = top.display().to_string();
     // The caller names the first, wherever that is.
-    let mut link = walk.link(name, Ok(absolute), format.map(str::to_owned), Reach::Anywhere);
+    // A file may be called like a place that is none.
+    let is_file = absolute.symlink_metadata().is_ok() || !has_protocol(top.as_os_str().as_bytes());
+    let first = if is_file { Ok(absolute) } else { Err(Trouble::Protocol) };
+    let mut link = walk.link(name, first, format.map(str::to_owned), Reach::Anywhere);
     let mut links = Vec::new();
     loop {
         let below = link.backing();
@@ -137,8 +140,7 @@ impl Link {
 /// Where a name in an image leads, by qemu's rule: beside the image, unless it is absolute or begins with a protocol.
 fn place(name: &Name, overlay: Option<&Path>) -> Result<PathBuf, Trouble> {
     let bytes = name.as_bytes();
-    let end = bytes.iter().position(|byte| matches!(byte, b':' | b'/'));
-    if end.and_then(|end| bytes.get(end)) == Some(&b':') {
+    if has_protocol(bytes) {
         return match bytes.strip_prefix(b"file:").map(OsStr::from_bytes).map(Path::new) {
             Some(path) if path.is_absolute() => Ok(path.to_owned()),
             _ => Err(Trouble::Protocol),
@@ -146,6 +148,11 @@ fn place(name: &Name, overlay: Option<&Path>) -> Result<PathBuf, Trouble> {
     }
     let directory = overlay.and_then(Path::parent).unwrap_or(Path::new("/"));
     Ok(directory.join(OsStr::from_bytes(bytes)))
+}
+
+fn has_protocol(name: &[u8]) -> bool {
+    let end = name.iter().position(|byte| matches!(byte, b':' | b'/'));
+    end.and_then(|end| name.get(end)) == Some(&b':')
 }
 
 impl Walk {

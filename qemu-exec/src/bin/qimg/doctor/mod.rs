@@ -13,7 +13,7 @@ use lexopt::prelude::*;
 use serde_json::{Value, json};
 
 use crate::term::{Style, Terminal, folded, printable};
-use crate::{Error, own};
+use crate::{Error, own, term};
 
 /// What `qimg doctor` was asked to do.
 pub(crate) struct Doctor {
@@ -100,7 +100,7 @@ impl Doctor {
         let bad = found.iter().any(|found| found.state == State::Bad);
         let text = if self.json {
             let checks: Vec<_> = found.iter().map(object).collect();
-            format!("{}\n", json!({"ok": !bad, "checks": checks}))
+            format!("{}\n", term::json(&json!({"ok": !bad, "checks": checks})))
         } else {
             table(&found, Terminal::new())
         };

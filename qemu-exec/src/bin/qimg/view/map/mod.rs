@@ -78,7 +78,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// qemu-img has opened what the images name already; of that, only files are looked at here.
+    /// qemu-img opens what the images name; of that, only files are looked at here.
     fn of(request: &Request<'_>, line: &CommandLine) -> Self {
         let top = request.invocation.reads().first().and_then(Location::path);
         let format = line.value("f").and_then(|format| format.to_str());

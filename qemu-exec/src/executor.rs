@@ -11,6 +11,12 @@ use crate::{CancelToken, Error, Limits, OnProgress, Outcome, Plan, Progress, Sta
 /// Something that can run qemu-img.
 ///
 /// The trait is object-safe, and can be implemented outside of this crate: see [`Plan::new`] and [`Outcome::new`].
+///
+/// With the feature `tracing`, the executors of this crate that run something run each command in a span `qemu-img` of
+/// level INFO and target `qemu_exec`. Its fields are `subcommand` and `argv`, without secrets and passwords; and in the end
+/// `end` (an [`End`](crate::End)), `exit_code` or `signal`, `wall_time`, `user_time` and `system_time` in seconds,
+/// `peak_memory` in bytes, and `error` (an [`ErrorKind`](crate::ErrorKind)) if it failed. A future that is dropped leaves
+/// these empty.
 pub trait Executor: Send + Sync {
     /// What [`run`](Self::run) would start for this request, to the byte, but for the values of secrets.
     ///

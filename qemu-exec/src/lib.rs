@@ -73,6 +73,7 @@ mod sudo;
 mod sys;
 mod systemd_run;
 mod tether;
+mod trace;
 mod wait;
 mod waiting;
 

@@ -10,6 +10,7 @@ use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::secrets::{self, Scheme};
 use crate::start::{self, OwnStreams, Start, could_not};
+use crate::trace::traced;
 use crate::waiting::{Blocking, Waiting, now};
 use crate::{Cgroup, End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
 
@@ -119,14 +120,18 @@ impl LocalExecutor {
     }
 
     pub(crate) async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
+        traced(&request, self.run_untraced(waiting, &request)).await
+    }
+
+    async fn run_untraced<W: Waiting>(&self, waiting: W, request: &Request<'_>) -> Result<Outcome, Error> {
         self.environment.check(request.invocation)?;
-        self.resolve(&request).map_err(|error| error.about(request.invocation))?;
+        self.resolve(request).map_err(|error| error.about(request.invocation))?;
         if self.cgroup.is_some() && self.start != Start::Native {
             return Err(Error::new(ErrorKind::Refused)
                 .message("a portable start cannot enter a control group: use the native one")
                 .about(request.invocation));
         }
-        run(waiting, &request, request.timeout, self.start, |args| self.launch(&request, args)).await
+        run(waiting, request, request.timeout, self.start, |args| self.launch(request, args)).await
     }
 }
 

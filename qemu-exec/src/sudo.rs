@@ -7,6 +7,7 @@ use crate::environment::env_builder;
 use crate::front::Front;
 use crate::program::Program;
 use crate::start::Start;
+use crate::trace::traced;
 use crate::waiting::{Blocking, Waiting, now};
 use crate::{Error, Executor, Launch, Outcome, Plan, Request, local};
 
@@ -88,10 +89,14 @@ impl SudoExecutor {
     }
 
     pub(crate) async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
+        traced(&request, self.run_untraced(waiting, &request)).await
+    }
+
+    async fn run_untraced<W: Waiting>(&self, waiting: W, request: &Request<'_>) -> Result<Outcome, Error> {
         self.front.check(request.invocation)?;
-        let request = self.as_other(&request);
-        self.resolve(&request).map_err(|error| error.about(request.invocation))?;
-        local::run_timed(waiting, &request, Start::Portable, |args| self.launch(&request, args)).await
+        let request = &self.as_other(request);
+        self.resolve(request).map_err(|error| error.about(request.invocation))?;
+        local::run_timed(waiting, request, Start::Portable, |args| self.launch(request, args)).await
     }
 }
 

@@ -8,6 +8,7 @@ use qemu_cmd::ByteSize;
 use crate::environment::Environment;
 use crate::plan::LimitedBy;
 use crate::start::Start;
+use crate::trace::traced;
 use crate::waiting::Waiting;
 use crate::{End, Error, ErrorKind, Launch, Outcome, Plan, Request, Staging, child, local};
 
@@ -46,6 +47,10 @@ pub(crate) fn plan<R: Reach>(reach: &R, request: &Request<'_>) -> Result<Plan, E
 
 /// Runs a request.
 pub(crate) async fn run<W: Waiting, R: Reach>(waiting: W, reach: &R, request: Request<'_>) -> Result<Outcome, Error> {
+    traced(&request, run_untraced(waiting, reach, request.clone())).await
+}
+
+async fn run_untraced<W: Waiting, R: Reach>(waiting: W, reach: &R, request: Request<'_>) -> Result<Outcome, Error> {
     reach.check(&request)?;
     reach.resolve(&request).map_err(|error| error.about(request.invocation))?;
     let staging = reach.staging(&request);

@@ -356,6 +356,10 @@ fn every_call_does_what_it_does_without_a_runtime() {
         assert_eq!(client.check(&check).await.unwrap(), blocking.check(&check).unwrap());
         let map = Map::new(Source::qcow2(&b));
         assert_eq!(client.map(&map).await.unwrap(), blocking.map(&map).unwrap());
+        let parts = client.read_map(&map, |extents| extents.count()).await.unwrap();
+        assert_eq!(parts, blocking.map(&map).unwrap().len());
+        let digest = client.digest(&Source::qcow2(&b)).await.unwrap();
+        assert_eq!(digest, blocking.digest(&Source::qcow2(&b)).unwrap());
         let measure = Measure::image(Source::qcow2(&b), Raw::new());
         assert_eq!(client.measure(&measure).await.unwrap(), blocking.measure(&measure).unwrap());
         let compare = Compare::new(Source::raw(&a), Source::qcow2(&b));
@@ -430,6 +434,8 @@ fn clients_and_their_futures_are_send() {
     let client = client().into_async();
     let convert = Convert::new(Source::raw("/a"), Target::new("/b", Raw::new()));
     sent(&client.convert(&convert));
+    sent(&client.read_map(&Map::new(Source::raw("/a")), |extents| extents.count()));
+    sent(&client.digest(&Source::raw("/a")));
     sent(&client.info(&Info::new(Source::raw("/a"))));
     fn import(client: &AsyncQemuImg<LocalExecutor>, image: &Inspected, target: Target) {
         sent(&client.import(image, target));

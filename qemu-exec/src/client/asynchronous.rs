@@ -64,7 +64,7 @@ impl<E> QemuImg<E> {
 
 /// An executor that nobody's thread waits for.
 #[derive(Debug)]
-struct Awaited<'a, E>(&'a E);
+pub(super) struct Awaited<'a, E>(&'a E);
 
 impl<E> Clone for Awaited<'_, E> {
     fn clone(&self) -> Self {
@@ -101,7 +101,7 @@ impl<E: AsyncExecutor> AsyncQemuImg<E> {
         self.0.executor()
     }
 
-    fn flow(&self) -> Flow<'_, Awaited<'_, E>> {
+    pub(super) fn flow(&self) -> Flow<'_, Awaited<'_, E>> {
         Flow::new(Awaited(&self.0.executor), &self.0.settings)
     }
 

@@ -1,14 +1,18 @@
 //! Maps of any length.
 
-use std::io::{self, Read as _};
+use std::io::{self, PipeWriter};
 use std::os::fd::AsFd as _;
 use std::panic::resume_unwind;
 
-use qemu_cmd::Map;
+use qemu_cmd::{Invocation, Map};
 use qemu_info::MapExtents;
 
 use super::QemuImg;
 use super::flow::Flow;
+#[cfg(feature = "tokio")]
+use crate::asynchronous::Tokio;
+#[cfg(feature = "tokio")]
+use crate::waiting::Waiting as _;
 use crate::waiting::now;
 use crate::{Error, ErrorKind, Executor, OutputReader, output_pipe};
 
@@ -41,19 +45,9 @@ impl<E: Executor> QemuImg<E> {
         read: impl FnOnce(&mut MapExtents<&mut OutputReader>) -> T + Send,
     ) -> Result<T, Error> {
         let invocation = map.invocation()?;
-        let (mut reader, writer) = output_pipe().map_err(|source| {
-            Error::new(ErrorKind::CouldNotStart)
-                .message("there is no pipe to be had")
-                .about(&invocation)
-                .because(source)
-        })?;
+        let (reader, writer) = pipe(&invocation)?;
         std::thread::scope(|scope| {
-            let reading = scope.spawn(move || {
-                let value = read(&mut MapExtents::new(&mut reader));
-                // Nobody may be left who writes, but if qemu-img is cut off it does not notice and goes on.
-                let _ = io::copy(&mut reader.by_ref(), &mut io::sink());
-                value
-            });
+            let reading = scope.spawn(move || read_all(reader, read));
             let flow = Flow { stdout: Some(writer.as_fd()), ..self.flow() };
             let outcome = now(flow.run(&invocation, flow.data));
             // The command has its own; with ours gone, the reader comes to the end.
@@ -62,4 +56,45 @@ impl<E: Executor> QemuImg<E> {
             outcome.map(|_| value)
         })
     }
+}
+
+#[cfg(feature = "tokio")]
+impl<E: crate::AsyncExecutor> super::AsyncQemuImg<E> {
+    /// See [`QemuImg::read_map`]. `read` runs in a thread of its own here, too; if the future is dropped, that comes to the
+    /// end of what was printed.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn read_map<T: Send + 'static>(
+        &self,
+        map: &Map,
+        read: impl FnOnce(&mut MapExtents<&mut OutputReader>) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let invocation = map.invocation()?;
+        let (reader, writer) = pipe(&invocation)?;
+        let reading = std::thread::Builder::new().name("map".to_owned()).spawn(move || read_all(reader, read));
+        let reading = reading.map_err(|source| could_not("no thread could be made", &invocation, source))?;
+        let flow = Flow { stdout: Some(writer.as_fd()), ..self.flow() };
+        let outcome = flow.run(&invocation, flow.data).await;
+        drop(flow);
+        drop(writer);
+        let join = || reading.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let value = Tokio.blocking(join).await?;
+        outcome.map(|_| value)
+    }
+}
+
+fn pipe(invocation: &Invocation) -> Result<(OutputReader, PipeWriter), Error> {
+    output_pipe().map_err(|source| could_not("there is no pipe to be had", invocation, source))
+}
+
+fn could_not(message: &str, invocation: &Invocation, source: io::Error) -> Error {
+    Error::new(ErrorKind::CouldNotStart).message(message).about(invocation).because(source)
+}
+
+fn read_all<T>(mut reader: OutputReader, read: impl FnOnce(&mut MapExtents<&mut OutputReader>) -> T) -> T {
+    let value = read(&mut MapExtents::new(&mut reader));
+    // Nobody may be left who writes, but if qemu-img is cut off it does not notice and goes on.
+    let _ = io::copy(&mut reader, &mut io::sink());
+    value
 }

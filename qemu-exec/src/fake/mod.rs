@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use qemu_cmd::{Invocation, QemuVersion, Subcommand};
 
 use crate::executor::Output;
+use crate::trace::traced;
+use crate::waiting::now;
 use crate::{End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 use failure::{Failure, When};
 use fault::{Fault, Result};
@@ -143,6 +145,12 @@ impl Executor for FakeExecutor {
     }
 
     fn run<'a>(&self, request: Request<'a>) -> std::result::Result<Outcome, Error> {
+        now(traced(&request, async { self.answer(&request) }))
+    }
+}
+
+impl FakeExecutor {
+    fn answer(&self, request: &Request<'_>) -> std::result::Result<Outcome, Error> {
         let invocation = request.invocation;
         let mut state = self.state();
         state.invocations.push(invocation.clone());

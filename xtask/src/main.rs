@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod crates;
 mod demo;
 mod fuzz;
 mod install;

@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
+use zeroize::Zeroize as _;
 
 use crate::os::{Unit, ascii, from_units, units};
 use crate::redact::redact;
+use crate::wipe::{wipe, wipe_json};
 
 /// An ordered `key=value,…` list, as in `--image-opts`, `--object` and `-o`.
 ///
@@ -136,9 +139,13 @@ impl KeyVal {
             let key = halves.next().unwrap_or_default();
             self.0.push(match (halves.next(), implied) {
                 (Some(value), _) => (text_of(key), from_units(value.to_vec())),
-                (None, Some(implied)) if self.is_empty() => (implied.to_owned(), from_units(piece.into_owned())),
+                (None, Some(implied)) if self.is_empty() => (implied.to_owned(), from_units(piece.to_vec())),
                 (None, _) => (text_of(key), OsString::from("on")),
             });
+            // It may be a passphrase with a comma in it.
+            if let Cow::Owned(mut piece) = piece {
+                piece.zeroize();
+            }
         }
     }
 }
@@ -154,7 +161,10 @@ impl KeyVal {
     /// The properties of an object, in either syntax; `None` if it is JSON and not an object. Its type is `qom-type`.
     pub(crate) fn parse_object(text: &OsStr) -> Option<Self> {
         if text.as_encoded_bytes().starts_with(b"{") {
-            return text.to_str().and_then(Self::from_json);
+            let text = text.to_str()?;
+            // What is not JSON leaves no half of it in memory, where a passphrase might be.
+            serde_json::from_str::<IgnoredAny>(text).ok()?;
+            return Self::from_json(text);
         }
         Some(Self::parse_implied(text, Some("qom-type")))
     }
@@ -164,7 +174,13 @@ impl KeyVal {
         let Ok(object @ Value::Object(_)) = serde_json::from_str(text) else { return None };
         let mut list = Self::new();
         list.flatten("", &object);
+        wipe_json(object);
         Some(list)
+    }
+
+    /// Overwrites the values.
+    pub(crate) fn wipe(self) {
+        self.0.into_iter().for_each(|(_, value)| wipe(value));
     }
 
     /// serde_json reads at most 128 levels, which bounds this too.
@@ -196,7 +212,8 @@ fn push_pair(text: &mut OsString, (key, value): &(String, OsString)) {
     text.push(from_units(doubled.collect()));
 }
 
-/// What is before the first single comma, with the doubled ones undoubled, and what is after it.
+/// What is before the first single comma, with the doubled ones undoubled, and what is after it. It is copied once at most,
+/// to where there is room for it.
 fn split_piece(text: &[Unit]) -> (Cow<'_, [Unit]>, &[Unit]) {
     let comma = ascii(b',');
     let mut piece = Cow::Borrowed(&[][..]);
@@ -211,6 +228,11 @@ fn split_piece(text: &[Unit]) -> (Cow<'_, [Unit]>, &[Unit]) {
         }
         match after {
             [_, second, after @ ..] if *second == comma => {
+                if let Cow::Borrowed(part) = piece {
+                    let mut copy = Vec::with_capacity(text.len());
+                    copy.extend_from_slice(part);
+                    piece = Cow::Owned(copy);
+                }
                 piece.to_mut().push(comma);
                 rest = after;
             }

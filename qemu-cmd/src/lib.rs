@@ -62,6 +62,7 @@ mod size;
 pub mod strategies;
 mod subcommand;
 mod version;
+mod wipe;
 
 pub use cache::CacheMode;
 pub use command_line::{CommandLine, SecretObject, SecretValue};

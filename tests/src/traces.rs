@@ -17,10 +17,10 @@ use qemu_cmd::{Convert, LuksImage, Source, Target};
 
 use crate::{client, content, quick_luks, scratch};
 
-/// Nothing else on the machine holds it by chance.
+/// 128 characters: nothing else on the machine holds it by chance.
 #[must_use]
 pub fn random_passphrase() -> String {
-    let mut bytes = [0; 48];
+    let mut bytes = [0; 96];
     File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
     STANDARD.encode(bytes)
 }

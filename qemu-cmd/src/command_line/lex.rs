@@ -6,10 +6,26 @@ use std::ffi::{OsStr, OsString};
 use super::{Given, Meaning, Piece};
 use crate::option_table::Spelling;
 use crate::os::{from_units, split_once, units};
+use crate::wipe::wipe;
 use crate::{OptionSpec, ParseError, ParseErrorKind, QemuVersion, Subcommand};
 
+/// What cannot be split is wiped, since a passphrase may be in it.
 pub(super) fn pieces(subcommand: Subcommand, args: Vec<OsString>) -> Result<Vec<Piece>, ParseError> {
     let mut pieces = Vec::with_capacity(args.len());
+    let mut args = args.into_iter();
+    let result = split(subcommand, &mut args, &mut pieces);
+    if result.is_err() {
+        pieces.iter_mut().for_each(Piece::wipe);
+        args.for_each(wipe);
+    }
+    result.map(|()| pieces)
+}
+
+fn split(
+    subcommand: Subcommand,
+    args: &mut std::vec::IntoIter<OsString>,
+    pieces: &mut Vec<Piece>,
+) -> Result<(), ParseError> {
     let last = args.len();
     // The subcommand is argument 0.
     let mut args = (1..).zip(args);
@@ -20,7 +36,7 @@ pub(super) fn pieces(subcommand: Subcommand, args: Vec<OsString>) -> Result<Vec<
             only_operands
                 || !dash("-")
                 || arg == "-"
-                || (subcommand == Subcommand::Resize && is_size_to_take_away(&arg, at == last, &pieces))
+                || (subcommand == Subcommand::Resize && is_size_to_take_away(&arg, at == last, pieces))
         };
         let mut reader = Reader { subcommand, at, next: || args.next().map(|(_, value)| value) };
         let (meaning, separate) = if is_operand() {
@@ -35,7 +51,7 @@ pub(super) fn pieces(subcommand: Subcommand, args: Vec<OsString>) -> Result<Vec<
         let args = std::iter::once(arg).chain(separate).map(Into::into).collect();
         pieces.push(Piece { at, args, meaning });
     }
-    Ok(pieces)
+    Ok(())
 }
 
 /// Whether `-512k` is the size of a resize. Up to 7.2 the last argument is, whatever it looks like; later the one

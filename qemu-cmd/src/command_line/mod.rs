@@ -16,6 +16,7 @@ pub use object::{SecretObject, SecretValue};
 
 use crate::invocation::OutputKind;
 use crate::option_table::Spelling;
+use crate::wipe::wipe;
 use crate::{Arg, CacheMode, Invocation, KeyVal, OptionSpec, ParseError, ParseErrorKind, Secret, SecretId, Subcommand};
 
 /// A command line in qemu-img's own syntax.
@@ -75,6 +76,20 @@ pub(crate) struct Given {
     pub(crate) value_at: usize,
 }
 
+impl Piece {
+    /// Overwrites its arguments and values, which may hold a passphrase.
+    pub(super) fn wipe(&mut self) {
+        for arg in self.args.drain(..) {
+            if let Arg::Text(text) = arg {
+                wipe(text);
+            }
+        }
+        if let Meaning::Options(options) = &mut self.meaning {
+            options.iter_mut().filter_map(|given| given.value.take()).for_each(wipe);
+        }
+    }
+}
+
 impl Given {
     /// The option with its dashes, its name not cut short.
     pub(crate) fn spelled(&self) -> String {
@@ -100,6 +115,7 @@ impl CommandLine {
         let name = args.next().ok_or(ParseErrorKind::NoSubcommand)?;
         let subcommand = Subcommand::from_name(&name).ok_or_else(|| {
             let name = name.to_string_lossy().into_owned();
+            args.by_ref().for_each(wipe);
             ParseError::from(ParseErrorKind::UnknownSubcommand { name }).or_at(Some(0))
         })?;
         Self::read(subcommand, args.collect()).map_err(|error| error.of(subcommand))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use super::{CommandLine, Given, Meaning};
 use crate::{Arg, KeyVal, ParseError, ParseErrorKind, Secret, SecretId};
@@ -47,15 +48,32 @@ impl CommandLine {
     pub(super) fn take_secrets(&mut self) -> Result<(), ParseError> {
         let mut found = Vec::new();
         let mut master_keys = Vec::new();
-        for (piece, taken) in self.pieces.iter().enumerate() {
-            if let Meaning::Options(options) = &taken.meaning
-                && let [Given { spec, value: Some(text), value_at, .. }] = options.as_slice()
-                && spec.is("object")
-                && let Some(object) = Object::parse(text).map_err(|reason| malformed(*value_at, reason))?
-            {
-                master_keys.extend(object.keyid.clone());
-                found.push((piece, *value_at, object));
+        let mut failure = None;
+        for (piece, taken) in self.pieces.iter_mut().enumerate() {
+            let Meaning::Options(options) = &taken.meaning else { continue };
+            let [Given { spec, value: Some(text), value_at, .. }] = options.as_slice() else { continue };
+            if !spec.is("object") {
+                continue;
             }
+            match Object::parse(text) {
+                Ok(None) => {}
+                Ok(Some(object)) => {
+                    master_keys.extend(object.keyid.clone());
+                    let at = *value_at;
+                    if object.data.is_some() && object.keyid.is_none() {
+                        taken.wipe();
+                    }
+                    found.push((piece, at, object));
+                }
+                Err(reason) => {
+                    failure = failure.or(Some(malformed(*value_at, reason)));
+                    taken.wipe();
+                }
+            }
+        }
+        // Only now, when no passphrase is left in the pieces.
+        if let Some(failure) = failure {
+            return Err(failure);
         }
         for (piece, at, object) in found {
             let fail = |reason| malformed(at, reason);
@@ -76,9 +94,6 @@ impl CommandLine {
                 && let Some(taken) = self.pieces.get_mut(piece)
             {
                 taken.args = vec!["--object".into(), Arg::Secret(id.clone())];
-                if let Meaning::Options(options) = &mut taken.meaning {
-                    options.iter_mut().for_each(|given| given.value = None);
-                }
             }
             self.objects.push(SecretObject { id, value, is_master_key, piece });
         }
@@ -90,20 +105,21 @@ fn malformed(at: usize, reason: String) -> ParseError {
     ParseError::from(ParseErrorKind::Object { reason }).or_at(Some(at))
 }
 
-fn decode(data: OsString, base64: bool) -> Result<Vec<u8>, String> {
-    let bytes = data.into_encoded_bytes();
+fn decode(mut data: Zeroizing<Vec<u8>>, base64: bool) -> Result<Vec<u8>, String> {
     if !base64 {
-        return Ok(bytes);
+        return Ok(std::mem::take(&mut *data));
     }
     // qemu ignores white space in it.
-    let dense: Vec<u8> = bytes.into_iter().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    STANDARD.decode(dense).map_err(|_| "`data` is not base64".to_owned())
+    data.retain(|byte| !byte.is_ascii_whitespace());
+    let mut decoded = Zeroizing::new(Vec::new());
+    STANDARD.decode_vec(&*data, &mut decoded).map_err(|_| "`data` is not base64".to_owned())?;
+    Ok(std::mem::take(&mut *decoded))
 }
 
 /// The properties of a `secret` object, in either syntax.
 struct Object {
     id: String,
-    data: Option<OsString>,
+    data: Option<Zeroizing<Vec<u8>>>,
     file: Option<PathBuf>,
     base64: bool,
     keyid: Option<String>,
@@ -114,17 +130,16 @@ impl Object {
     fn parse(text: &OsStr) -> Result<Option<Self>, String> {
         let mut properties = KeyVal::parse_object(text).ok_or_else(|| "not a JSON object".to_owned())?;
         if properties.get("qom-type").is_none_or(|kind| kind != "secret") {
+            properties.wipe();
             return Ok(None);
         }
         let base64 = properties.get("format").is_some_and(|format| format == "base64");
+        let data = properties.get("data").map(|data| Zeroizing::new(data.as_encoded_bytes().to_vec()));
         let mut take = |key: &str| properties.take(key);
         let lossy = |text: OsString| text.to_string_lossy().into_owned();
-        Ok(Some(Self {
-            id: take("id").map(lossy).ok_or_else(|| "a secret needs an `id`".to_owned())?,
-            data: take("data"),
-            file: take("file").map(PathBuf::from),
-            base64,
-            keyid: take("keyid").map(lossy),
-        }))
+        let (id, file, keyid) = (take("id").map(lossy), take("file").map(PathBuf::from), take("keyid").map(lossy));
+        properties.wipe();
+        let id = id.ok_or_else(|| "a secret needs an `id`".to_owned())?;
+        Ok(Some(Self { id, data, file, base64, keyid }))
     }
 }

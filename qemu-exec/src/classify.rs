@@ -45,7 +45,8 @@ pub(crate) fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limi
     error.about(invocation).ended(exit, signal).said(&said)
 }
 
-/// Standard error by lines: as it is, and without the names of the images, which anybody may have chosen.
+/// Standard error by lines: as it is, and without the names of the images, which anybody may have chosen. Names in which no
+/// message can be stay, since they may be in a message: `small` is in `smaller`.
 struct Text {
     lines: Vec<String>,
     nameless: Vec<String>,
@@ -55,7 +56,10 @@ impl Text {
     fn new(text: &str, invocation: &Invocation) -> Self {
         let mut nameless = text.to_owned();
         for path in images_by_length(invocation) {
-            nameless = nameless.replace(&*path.to_string_lossy(), "IMAGE");
+            let name = path.to_string_lossy();
+            if name.contains([' ', '_']) {
+                nameless = nameless.replace(&*name, "IMAGE");
+            }
         }
         let lines =
             |text: &str| text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();

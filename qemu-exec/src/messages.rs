@@ -7,6 +7,8 @@ pub(crate) struct Message(pub(crate) &'static str, pub(crate) &'static str, pub(
 
 /// What 5.2 to 11.1 say, of which the first that stands there tells the kind. Names of images are taken out before.
 ///
+/// Each has a space or an underscore in it, by which a name is known that could be taken for one.
+///
 /// The texts of strerror(3) stand at the end of a line, and mean less than what stands before them.
 #[rustfmt::skip]
 pub(crate) const MESSAGES: &[Message] = {
@@ -29,7 +31,6 @@ pub(crate) const MESSAGES: &[Message] = {
         Message("",                                              "Read-only file system",                   PermissionDenied),
         Message("",                                              "Input/output error",                      InputOutput),
         Message("",                                              "No such file or directory",               NotFound),
-        Message("Could not apply snapshot ",                     "No such file or directory)",              NotFound),
         Message("",                                              "Not a directory",                         NotFound),
         Message("Could not delete snapshot ",                    "snapshot not found",                      NotFound),
         Message("Failed to load snapshot",                       "Can't find snapshot",                     NotFound),
@@ -49,7 +50,6 @@ pub(crate) const MESSAGES: &[Message] = {
         Message("Unsupported cluster size: ",                    "",                                        WrongFormat),
         Message("not in LUKS format",                            "",                                        WrongFormat),
         Message("invalid VMDK image descriptor",                 "",                                        WrongFormat),
-        Message("Image not in VMDK format",                      "",                                        WrongFormat),
         Message("Image not in VDI format",                       "",                                        WrongFormat),
         Message("Unsupported VDI image size",                    "",                                        WrongFormat),
         Message("invalid VPC image",                             "",                                        WrongFormat),

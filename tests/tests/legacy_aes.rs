@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use qemu_cmd::{Backing, Convert, Create, Format, Info, Qcow2, Raw, Secret, Source, Target};
-use qemu_exec::{ErrorKind, info::Encryption};
+use qemu_exec::{Checks, ErrorKind, info::Encryption};
 use tempfile::TempDir;
 use tests::{PASSPHRASE, bare, client, content, passphrase, scratch};
 
@@ -60,6 +60,18 @@ fn another_key_reads_something_else() {
         assert_eq!((error.kind(), error.subject()), (ErrorKind::KeyNeeded, Some(&*path)), "{error}");
         let other = read(Source::new(&path, format).key(Secret::new("not it").unwrap())).unwrap();
         assert!(other.len() == content().len() && other[..4096] != content()[..4096], "{format}");
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_told_from_another_is_not_used() {
+    for format in FORMATS {
+        let (_directory, path) = encrypted(format);
+        let new = path.with_file_name("new");
+        let convert = Convert::new(Source::new(&path, format).key(passphrase()), Target::new(&new, Raw::new()));
+        let error = client().checks(Checks::none().source(true)).convert(&convert).unwrap_err();
+        assert_eq!((error.kind(), error.subject()), (ErrorKind::KeyUnverifiable, Some(&*path)), "{error}");
+        assert!(!new.exists());
     }
 }
 

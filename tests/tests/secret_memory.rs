@@ -93,8 +93,10 @@ shift 2
 exec "$program" "$@"
 "#;
 
+type Role = fn(&Path);
+
 /// What a caller does, in a directory with an image `a`.
-const ROLES: &[(&str, fn(&Path))] = &[
+const ROLES: &[(&str, Role)] = &[
     ("LocalExecutor", |here| convert(local(), here)),
     ("LocalExecutor::portable", |here| convert(local().portable(), here)),
     ("SudoExecutor", |here| convert(sudo(), here)),
@@ -277,7 +279,8 @@ fn a_qemu_img_that_crashes_leaves_no_core() {
     with_cores();
     let (image, passphrase) = locked();
     let secret = || Secret::new(passphrase.as_str()).unwrap();
-    let executors: [(&str, Box<dyn Executor>); 3] =
+    type Named = (&'static str, Box<dyn Executor>);
+    let executors: [Named; 3] =
         [("local", Box::new(local())), ("portable", Box::new(local().portable())), ("sudo", Box::new(sudo()))];
     for (name, executor) in executors {
         let directory = scratch();

@@ -11,6 +11,7 @@ mod options;
 mod packages;
 mod run;
 mod test;
+mod versions;
 
 use std::env;
 use std::ffi::OsString;
@@ -34,6 +35,8 @@ usage: cargo xtask COMMAND
                              today to docs/bench
   fuzz [TARGET] [--seconds N]
                              fuzz one parser, or each in turn, for N seconds (10); what it finds stays in target/fuzz
+  versions [QEMU_IMG…]       run the tests of what qemu-img says against each of these, or else against 5.2, 7.2, 10.0 and
+                             11 from Debian, unpacked in target/qemu-img
   ci                         everything that CI checks, in the same way
   help                       this text
 
@@ -60,12 +63,13 @@ fn dispatch(command: &OsString, args: Vec<OsString>) -> Result<(), Error> {
     let wants_help = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "-h" || arg == "--help");
     match command.to_str() {
         Some("" | "help" | "-h" | "--help") => print_usage(),
-        Some("demo" | "test" | "options" | "bench" | "fuzz" | "ci") if wants_help => print_usage(),
+        Some("demo" | "test" | "options" | "bench" | "fuzz" | "versions" | "ci") if wants_help => print_usage(),
         Some("demo") => demo::command(args),
         Some("test") => test::command(args),
         Some("options") => options::command(args),
         Some("bench") => bench::command(args),
         Some("fuzz") => fuzz::command(args),
+        Some("versions") => versions::command(args),
         Some("ci") => ci::command(&args),
         _ => Err(Error::Usage(format!("no command `{}`", command.display()))),
     }

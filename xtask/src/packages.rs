@@ -90,6 +90,16 @@ pub(crate) const TOOLS: &[Tool] = &[
         },
     },
     Tool {
+        name: "qemu-io",
+        why: "writes to an image as a guest does, in the tests of the examples",
+        packages: Packages {
+            apt: "qemu-utils",
+            zypper: Some("qemu-tools"),
+            brew: Some("qemu"),
+            ..everywhere("qemu-img")
+        },
+    },
+    Tool {
         name: "sshd",
         why: "serves an image for the tests of SSH",
         packages: Packages {

@@ -1,23 +1,39 @@
-//! How a crate that drives qemu-img tests its own code: with the fake, with the mock, and with a dry run.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! Tests code that drives qemu-img without one: with the fake, a qemu-img in memory, and with mockall's mock.
+//!
+//! Use the fake where it matters what becomes of images (it is held against the real qemu-img), and the mock where it
+//! matters what is called. A dry run holds the exact command: see `dry_run.rs`.
+//!
+//! `cargo test -p qemu-exec --features fake,mock --example fake_and_mock` runs the tests below;
+//! `cargo run … -- UPLOAD.qcow2 DIRECTORY NAME` publishes with the real one.
 
 use std::path::{Path, PathBuf};
 
-use qemu_exec::cmd::{Convert, Format, Info, Qcow2, Source, Subcommand, Target};
-use qemu_exec::fake::FakeExecutor;
-use qemu_exec::{DryRunExecutor, End, Error, ErrorKind, Executor, LocalExecutor, MockExecutor, Outcome, QemuImg};
+use qemu_exec::cmd::{Convert, Info, Qcow2, Source, Target};
+use qemu_exec::{Error, ErrorKind, Executor, LocalExecutor, QemuImg};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let [upload, directory, name] = args.as_slice() else {
+        return Err("usage: fake_and_mock UPLOAD.qcow2 DIRECTORY NAME".into());
+    };
+    match Store::new(LocalExecutor::new(), directory.into()).publish_disk(upload.as_ref(), name) {
+        Ok(size) => println!("{size} bytes"),
+        Err(PublishError::StoreFull) => println!("try again when there is room"),
+        Err(PublishError::BadUpload(error) | PublishError::Internal(error)) => return Err(error.into()),
+    }
+    Ok(())
+}
 
 // The code under test, which knows nothing of tests.
 
 /// Where images are published.
-struct Store<E> {
+pub(crate) struct Store<E> {
     qemu_img: QemuImg<E>,
     directory: PathBuf,
 }
 
 #[derive(Debug)]
-enum PublishError {
+pub(crate) enum PublishError {
     /// It can be tried again when there is room.
     StoreFull,
     /// The user must mend the upload.
@@ -27,12 +43,12 @@ enum PublishError {
 }
 
 impl<E: Executor> Store<E> {
-    const fn new(executor: E, directory: PathBuf) -> Self {
+    pub(crate) const fn new(executor: E, directory: PathBuf) -> Self {
         Self { qemu_img: QemuImg::new(executor), directory }
     }
 
     /// Publishes an upload as a compressed image that stands alone, and says how large its disk is.
-    fn publish_disk(&self, upload: &Path, name: &str) -> Result<u64, PublishError> {
+    pub(crate) fn publish_disk(&self, upload: &Path, name: &str) -> Result<u64, PublishError> {
         let source = Source::qcow2(upload);
         let info = self.qemu_img.info(&Info::new(source.clone())).map_err(sort_out)?;
         if let Some(backing) = info.backing_filename {
@@ -56,8 +72,11 @@ fn sort_out(error: Error) -> PublishError {
 
 // Its tests.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod with_the_fake {
-    use qemu_exec::cmd::{Backing, ByteSize, Create};
+    use qemu_exec::cmd::{Backing, ByteSize, Create, Format, Subcommand};
+    use qemu_exec::fake::FakeExecutor;
 
     use super::*;
 
@@ -132,7 +151,11 @@ mod with_the_fake {
     }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod with_the_mock {
+    use qemu_exec::{End, MockExecutor, Outcome};
+
     use super::*;
 
     #[test]
@@ -147,38 +170,5 @@ mod with_the_mock {
         executor.expect_run().withf(|request| request.invocation.subcommand() == "convert").never();
         let refused = Store::new(executor, "/store".into()).publish_disk(Path::new("/u"), "disk").unwrap_err();
         assert!(matches!(refused, PublishError::BadUpload(error) if error.to_string().contains("/etc/shadow")));
-    }
-}
-
-mod with_a_dry_run {
-    use super::*;
-
-    /// Answers `info`, since that has no answer in a dry run, and shows the rest.
-    struct InfoThenDryRun(DryRunExecutor);
-
-    impl Executor for InfoThenDryRun {
-        fn plan(&self, request: &qemu_exec::Request<'_>) -> Result<qemu_exec::Plan, Error> {
-            self.0.plan(request)
-        }
-
-        fn run<'a>(&self, request: qemu_exec::Request<'a>) -> Result<Outcome, Error> {
-            if request.invocation.subcommand() == "info" {
-                let info = r#"{"filename": "/u", "format": "qcow2", "virtual-size": 512}"#;
-                return Ok(Outcome::new(End::Exited(0), info, ""));
-            }
-            self.0.run(request)
-        }
-    }
-
-    #[test]
-    fn the_command_is_exactly_this() {
-        let dry_run = DryRunExecutor::new(LocalExecutor::with_program("/usr/bin/qemu-img"));
-        let store = Store::new(InfoThenDryRun(dry_run), "/no/such/store".into());
-        assert_eq!(store.publish_disk(Path::new("/u"), "disk").unwrap(), 512);
-        let plans = store.qemu_img.executor().0.plans();
-        let [convert] = plans.as_slice() else { panic!("{plans:?}") };
-        let line = ["qemu-img", "convert", "-t", "writeback", "-O", "qcow2", "-f", "qcow2", "-c", "/u"];
-        assert_eq!(convert.argv[..10], line);
-        assert_eq!(convert.argv[10], "/no/such/store/disk");
     }
 }

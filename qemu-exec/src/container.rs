@@ -23,7 +23,8 @@ use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 /// * **Limits** are set by prlimit(1) in the container, and the clock is kept there too. [`memory`](Self::memory) is a
 ///   limit on what is really used, and of the whole container.
 /// * **The end of standard input** is that of qemu-img: when the command is cancelled, or this process is gone, a shell
-///   in the container sends it TERM. What is not guaranteed: that this happens before [`run`](Executor::run) returns.
+///   in the container sends it TERM. What is not guaranteed: that this happens before [`run`](Executor::run) returns; and a
+///   runtime that is ended while it still makes the container may leave that, without anything running in it.
 /// * **New images** belong to the user of the container, are written under their own names, where a run that fails leaves
 ///   what it has, and are refused unless [`Publish::replace`](crate::Publish::replace) is on.
 ///

@@ -1,6 +1,7 @@
 //! A new image has its name only when it is complete and durable.
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
@@ -150,6 +151,12 @@ impl Staging {
     /// Whether an executor has begun.
     pub(crate) fn has_begun(&self) -> bool {
         self.partial.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The unfinished file, if an executor has begun: whoever has it decides when what is in it is freed.
+    pub(crate) fn file(&self) -> Option<OwnedFd> {
+        let partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
+        partial.as_ref().and_then(|partial| partial.file().try_clone().ok())
     }
 
     /// Gives the file its name, if an executor has begun.

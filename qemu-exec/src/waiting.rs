@@ -50,6 +50,9 @@ pub(crate) trait Waiting: Copy + Send + Sync {
         self,
         act: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, Error>> + Send;
+
+    /// Closes the last descriptor of a file without a name: to free what is in it can take a second.
+    fn close(self, file: OwnedFd);
 }
 
 /// The thread stands still.
@@ -93,6 +96,10 @@ impl Waiting for Blocking {
 
     async fn blocking<T: Send + 'static>(self, act: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         Ok(act())
+    }
+
+    fn close(self, file: OwnedFd) {
+        drop(file);
     }
 }
 

@@ -96,6 +96,22 @@ fn a_cancelled_command_ends_over_there() {
 }
 
 #[test]
+fn a_future_that_is_dropped_ends_its_command_over_there() {
+    let server = Sshd::start();
+    let directory = scratch();
+    let (fifo, image) = (fifo(directory.path()), directory.path().join("image"));
+    let there = QemuImg::new(server.executor()).publish(Publish::new().replace(true)).into_async();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build().unwrap();
+    runtime.block_on(there.create(&raw(&image))).unwrap();
+    assert_eq!(runtime.block_on(there.info(&info(&image))).unwrap().virtual_size, 1 << 20);
+    let waits = info(&fifo);
+    let task = runtime.spawn(async move { there.info(&waits).await });
+    assert!(wait_until(|| is_running(&fifo)));
+    task.abort();
+    assert!(wait_until(|| !is_running(&fifo)));
+}
+
+#[test]
 fn it_ends_with_whoever_waits_for_it() {
     let server = Sshd::start();
     let directory = scratch();

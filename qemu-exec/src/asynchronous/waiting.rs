@@ -67,6 +67,13 @@ impl Waiting for Tokio {
             Err(error) => could_not("the runtime is shutting down").because(error),
         })
     }
+
+    /// Whoever is not in a runtime keeps none from its work.
+    fn close(self, file: OwnedFd) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(|| drop(file));
+        }
+    }
 }
 
 fn runtime() -> Result<Handle, Error> {

@@ -33,10 +33,10 @@ use crate::{Error, Outcome, Request};
 ///
 /// * **Dropping the future cancels the call.** The command and its process group get KILL, and what it was writing is
 ///   removed. The drop waits until the process is gone, for 20 ms at most: after that it is reaped by a thread in the
-///   background. To end it more gently, with TERM first, and to see what came of it, use a
-///   [token](QemuImg::cancel) and go on awaiting. As without a runtime, what was written to a device or an existing image
-///   stays, and a future that is dropped while the finished image is [published](QemuImg::publish) comes too late: it is
-///   published.
+///   background. What may not be signalled from here, as through sudo by who is not root, goes on until its timeout. To
+///   end a command more gently, with TERM first, and to see what came of it, use a [token](QemuImg::cancel) and go on
+///   awaiting. As without a runtime, what was written to a device or an existing image stays; and a future that is
+///   dropped while the finished image is [published](QemuImg::publish) comes too late: it is published.
 /// * **No thread waits for a command**: neither one of the runtime's nor one of its pool for blocking calls. That pool is
 ///   used for what touches the disk before and after a command, such as fsync(2), and one thread of our own, which all
 ///   commands share, starts the processes. qemu-img dies with this process, as

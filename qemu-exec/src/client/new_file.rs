@@ -6,6 +6,7 @@ use qemu_info::inspect::Policy;
 use super::flow::{Flow, Runs};
 use super::import::inspect_result;
 use crate::publish::refuse_existing;
+use crate::waiting::Waiting;
 use crate::{Error, ErrorKind, Outcome, Staging};
 
 /// What is looked at before a new image has its name.
@@ -15,6 +16,23 @@ pub(super) enum Acceptance<'a> {
     Any,
     /// What the [checks](super::Checks) say, and, with a policy, the image itself.
     Converted(&'a Convert, Option<&'a Policy>),
+}
+
+/// A staging until it is published. Its file loses its name at once when this is dropped, and what is in it is freed by
+/// whoever may stand still for so long.
+struct Staged<W: Waiting> {
+    staging: Option<Staging>,
+    waiting: W,
+}
+
+impl<W: Waiting> Drop for Staged<W> {
+    fn drop(&mut self) {
+        let file = self.staging.as_ref().and_then(Staging::file);
+        self.staging = None;
+        if let Some(file) = file {
+            self.waiting.close(file);
+        }
+    }
 }
 
 impl<R: Runs> Flow<'_, R> {
@@ -43,9 +61,13 @@ impl<R: Runs> Flow<'_, R> {
             };
             let partial = Location::File(path.clone());
             let staging = Staging::new(spell(&partial)?, path, destination, self.client.publish);
-            let outcome = self.run_once(&invocation, self.data, Some(&staging)).await?;
-            self.accept(acceptance, if staging.has_begun() { &partial } else { target }).await?;
-            self.blocking(move || staging.publish()).await.map_err(|error| error.about(&invocation))?;
+            let mut staged = Staged { staging: Some(staging), waiting: self.runs.waiting() };
+            let outcome = self.run_once(&invocation, self.data, staged.staging.as_ref()).await?;
+            let has_begun = staged.staging.as_ref().is_some_and(Staging::has_begun);
+            self.accept(acceptance, if has_begun { &partial } else { target }).await?;
+            if let Some(staging) = staged.staging.take() {
+                self.blocking(move || staging.publish()).await.map_err(|error| error.about(&invocation))?;
+            }
             Ok(outcome)
         };
         self.patiently(once).await

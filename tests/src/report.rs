@@ -103,6 +103,12 @@ impl Report {
         line.unwrap().trim()
     }
 
+    /// The lines of `/proc/PID/limits`, but for those with these titles.
+    #[must_use]
+    pub fn other_limits(&self, titles: &[&str]) -> Vec<&str> {
+        self.limits.lines().filter(|line| !titles.iter().any(|title| line.starts_with(title))).collect()
+    }
+
     /// The soft and the hard value of a line of `/proc/PID/limits`.
     #[must_use]
     pub fn limit(&self, title: &str) -> [&str; 2] {

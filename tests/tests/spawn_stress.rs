@@ -65,9 +65,15 @@ fn check(report: &Report, n: usize) {
     let bytes = |on: bool, bytes: usize| if on { [(); 2].map(|()| bytes.to_string()) } else { unlimited.clone() };
     assert_eq!(report.limit("Max address space"), bytes(n % 3 == 1, (512 + n) << 20));
     assert_eq!(report.limit("Max file size"), bytes(n % 3 == 2, n << 10));
+    let mut ours = vec!["Max open files", "Max cpu time", "Max address space", "Max file size"];
     if secrets > 0 {
         assert_eq!(report.limit("Max core file size"), ["0", "0"]);
+        ours.push("Max core file size");
     }
+    // All others are those of the parent, which has kept its own.
+    let parent = fs::read_to_string("/proc/self/limits").unwrap();
+    let other = |line: &&str| !ours.iter().any(|title| line.starts_with(title));
+    assert_eq!(report.other_limits(&ours), parent.lines().filter(other).collect::<Vec<_>>());
 }
 
 /// What else a process does meanwhile.
@@ -130,6 +136,7 @@ fn children_are_what_was_asked_for() {
     let _open = [(); 20].map(|()| rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, 0.into()).unwrap());
     let before = descriptors();
     let mapped = mappings();
+    let own_limits = fs::read_to_string("/proc/self/limits").unwrap();
 
     let over = Arc::new(AtomicBool::new(false));
     let noise = noise(&over);
@@ -166,6 +173,7 @@ fn children_are_what_was_asked_for() {
     assert_eq!(finished, children());
     assert_ne!(taken.load(Ordering::Relaxed), 0, "no signal was taken");
     assert_eq!(descriptors(), before);
+    assert_eq!(fs::read_to_string("/proc/self/limits").unwrap(), own_limits);
     // Threads leave some behind, but not one a child.
     assert!(mappings() < mapped + 500, "{} mappings have become {}", mapped, mappings());
     let zombie = waitpid(None, WaitOptions::NOHANG);

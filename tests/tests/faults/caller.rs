@@ -32,7 +32,7 @@ const OLD: &[u8] = b"what was there";
 
 /// How many callers are killed.
 fn callers() -> usize {
-    if std::env::var_os("QEMU_TESTS_LONG").is_some() { 200 } else { 10 }
+    if std::env::var_os("QEMU_TESTS_LONG").is_some() { 200 } else { 8 }
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub struct Row(pub &'static str, pub &'static [By], pub Gives, pub B, pub fn(&Sc
 
 /// Brings about each of the faults, several at a time, and tells of all that do not give what they must.
 pub fn hold(rows: &[Row]) {
-    const AT_ONCE: usize = 4;
+    const AT_ONCE: usize = 10;
     let cases: Vec<(&Row, By)> = rows.iter().flat_map(|row| row.1.iter().map(move |by| (row, *by))).collect();
     let cases = Mutex::new(cases.into_iter());
     let wrong = Mutex::new(Vec::new());

@@ -70,7 +70,7 @@ fn a_terminal_gets_tables_and_a_pipe_what_qemu_img_prints() {
     let json = on_terminal(qimg(directory).args(["info", "--output=json", "a.qcow2"]), 80).1;
     assert!(json.starts_with("{\n"), "{json}");
     let planned = text(&piped(directory, &["--pretty", "--dry-run", "info", "a.qcow2"]));
-    assert!(planned.ends_with("qemu-img info --output=json a.qcow2\n"), "{planned}");
+    assert!(planned.ends_with(" info --output=json a.qcow2\n"), "{planned}");
     let wrong = piped(directory, &["--pretty=nice", "info", "a.qcow2"]);
     assert_eq!(wrong.status.code(), Some(2));
 }
@@ -174,11 +174,13 @@ fn a_map_is_drawn_in_any_width() {
         assert!(shown.lines().all(|line| line.chars().count() <= usize::from(columns)), "{columns}: {shown}");
         let lanes: Vec<Vec<char>> =
             shown.lines().filter(|line| line.contains('▕')).map(|line| line.chars().skip(4).collect()).collect();
-        assert_eq!(lanes.len(), 4, "{shown}");
+        // Before 6.1 a hole in the lowest is not told from what no image has.
+        let told = !shown.contains("zeros, stored or");
+        assert_eq!(lanes.len(), if told { 4 } else { 3 }, "{shown}");
         // Each quarter is of one: the last of the top image, the third of the next, the first of the lowest, whose file has a
         // hole behind that.
         let width = lanes[0].len() - 1;
-        for (lane, quarter) in [(0, 3), (1, 2), (2, 0), (3, 1)] {
+        for (lane, quarter) in [(0, 3), (1, 2), (2, 0), (3, 1)].into_iter().take(lanes.len()) {
             let at = |part: usize| lanes[lane][width * (2 * part + 1) / 8];
             let drawn: Vec<char> = (0..4).map(at).collect();
             let wanted: Vec<char> = (0..4).map(|part| if part == quarter { '█' } else { ' ' }).collect();

@@ -36,6 +36,8 @@ pub(crate) struct Cells {
     /// What is in all of it.
     pub(super) total: Cell,
     pub(super) compressed: u64,
+    /// Whether zeros that are stored are told from what is in no image, as they are since qemu 6.1.
+    pub(super) tells_zeros: bool,
     cell: u64,
     cells: Vec<Cell>,
     empty: bool,
@@ -53,7 +55,16 @@ impl Cell {
 impl Cells {
     fn new() -> Self {
         let total = Cell::default();
-        Self { start: 0, length: 0, total, compressed: 0, cell: SMALLEST, cells: Vec::new(), empty: true }
+        Self {
+            start: 0,
+            length: 0,
+            total,
+            compressed: 0,
+            tells_zeros: true,
+            cell: SMALLEST,
+            cells: Vec::new(),
+            empty: true,
+        }
     }
 
     /// Reads what `qemu-img map --output=json` prints, and passes it on to `copy` as it comes.
@@ -77,8 +88,8 @@ impl Cells {
         while end.div_ceil(self.cell) > CELLS as u64 {
             self.coarser();
         }
-        // Before qemu 6.1 nothing tells zeros, stored as such from what was never written.
-        let zero = extent.zero && !extent.data && extent.present != Some(false) && extent.present.is_some();
+        self.tells_zeros &= extent.present.is_some();
+        let zero = extent.zero && !extent.data && extent.present == Some(true);
         if !extent.data && !zero {
             return;
         }

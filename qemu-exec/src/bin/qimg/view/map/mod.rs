@@ -138,7 +138,8 @@ pub(super) fn entries(cells: &Cells, names: &Names) -> Vec<Entry> {
         entries.push(Entry {
             lane: None,
             label: String::new(),
-            name: "in no image, and reads as zeros".to_owned(),
+            name: if cells.tells_zeros { "in no image, and reads as zeros" } else { "zeros, stored or in no image" }
+                .to_owned(),
             amount: part(cells.nothing()),
             style: Style::Dim,
         });

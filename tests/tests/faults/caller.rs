@@ -112,6 +112,10 @@ impl Callers {
 
     /// What is left after the caller is gone, and that it is what may be left.
     fn look(&self, when: &str) -> B {
+        if self.by_sudo() {
+            // A sudo that was being started has not got its arguments yet.
+            std::thread::sleep(Duration::from_millis(300));
+        }
         let soon = Instant::now() + if self.by_sudo() { TIMEOUT * 2 } else { TIMEOUT / 3 };
         while !processes_about(self.directory.path()).is_empty() && Instant::now() < soon {
             std::thread::sleep(Duration::from_millis(5));

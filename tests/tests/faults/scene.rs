@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -201,7 +202,8 @@ impl Scene {
         let written = if self.in_place.get() { self.b() } else { self.place().join(".b.partial") };
         std::thread::scope(|scope| {
             let running = scope.spawn(|| client.convert(&copy).map(drop));
-            let begun = || written.metadata().is_ok_and(|meta| meta.len() >= 1 << 20);
+            // More than the block that is written when it is made, and before it is opened once more.
+            let begun = || written.metadata().is_ok_and(|meta| meta.blocks() * 512 > 64 << 10);
             assert!(wait_until(|| begun() || running.is_finished()), "it does not begin");
             assert!(!running.is_finished(), "it came to an end: {:?}", running.join());
             act(innermost(&processes_about(&written)).expect("qemu-img runs"));

@@ -15,6 +15,7 @@ use qemu_exec::{Executor, Publish, QemuImg, remove_leftovers};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tests::machine::{processes_about, signal};
+use tests::sshd::wait_until;
 use tests::traces::{Needles, Places, Sight, locked};
 use tests::{content, local, names, scratch, sudo};
 
@@ -128,9 +129,12 @@ impl Callers {
         let mut sight = Sight::default();
         self.places.look(&self.needles, &mut sight);
         assert!(sight.found.is_empty(), "{when}: {:?}", sight.found);
-        // An unfinished file may be left, which nobody holds.
-        remove_leftovers(self.directory.path(), false).unwrap();
-        assert_eq!(names(self.directory.path()), ["a", "b"], "{when}");
+        // An unfinished file may be left, which nobody holds: a child that was being started does so for a moment.
+        let is_clean = || {
+            remove_leftovers(self.directory.path(), false).unwrap();
+            names(self.directory.path()) == ["a", "b"]
+        };
+        assert!(wait_until(is_clean), "{when}: {:?}", names(self.directory.path()));
         if b == OLD { B::Old } else { B::New }
     }
 

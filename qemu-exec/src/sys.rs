@@ -268,17 +268,6 @@ pub(crate) fn try_wait4(pid: Pid) -> std::io::Result<Option<(c_int, libc::rusage
     }
 }
 
-/// The most memory that was ever resident in this process, in KiB.
-pub(crate) fn own_peak() -> std::io::Result<c_long> {
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointer is to a place of its type that lives until it returns.
-    match unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } {
-        -1 => Err(std::io::Error::last_os_error()),
-        // SAFETY: it is integers only, for which zeros are values.
-        _ => Ok(unsafe { usage.assume_init() }.ru_maxrss),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;

@@ -38,9 +38,12 @@ pub(crate) fn try_wait(pid: Pid) -> io::Result<Option<Exit>> {
 /// the process was before it became the program, which is this one. More than this one ever had is not from here.
 fn peak(kib: libc::c_long) -> Option<ByteSize> {
     /// How far the two counts can be apart, since the kernel adds up what each processor has counted only now and then.
-    const UNCERTAIN: libc::c_long = 1 << 10;
-    let own = sys::own_peak().ok()?;
-    (kib > own.saturating_add(UNCERTAIN)).then(|| u64::try_from(kib).ok().map(ByteSize::kib))?
+    const UNCERTAIN: u64 = 1 << 10;
+    let peak = u64::try_from(kib).ok()?;
+    // getrusage(2) would be quicker, and counts what this process was before it became this program, too.
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let own = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    (peak > u64::saturating_add(own, UNCERTAIN)).then(|| ByteSize::kib(peak))
 }
 
 fn duration(time: libc::timeval) -> Duration {

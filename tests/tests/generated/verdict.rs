@@ -32,11 +32,17 @@ const UNKNOWN: &[&str] =
 const NOT_BUILT: &[&str] = &[
     "ailed to initialize module: ",
     "Failed to open module: ",
+    MODULE,
     // zstd of a qcow2 image.
     "Invalid parameter 'zstd'",
     // Some releases list it, and then know nothing of it.
     "Parameter 'detached-header' is unexpected",
 ];
+
+/// What Debian's qemu-img says without the package that has the module, and what it then goes on to say.
+const MODULE: &str = "Unable to load module ";
+const WITHOUT_MODULE: &[&str] =
+    &["A block device must be specified for \"file\"", "Must specify either driver or file"];
 
 /// What qemu-img says of a format without snapshots, bitmaps, backing files or preallocation, which a probed image may
 /// be of.
@@ -111,6 +117,8 @@ impl Verdict {
         let mut not_built = unknown.chain(NOT_BUILT.iter().map(ToString::to_string));
         let rest = without(said.clone().into_owned(), &mut not_built);
         let is_not_built = rest.len() < said.len();
+        let consequences = if said.contains(MODULE) { WITHOUT_MODULE } else { &[] };
+        let rest = without(rest, &mut consequences.iter().map(ToString::to_string));
         let rest = without(rest, &mut ABOUT_THE_IMAGE.iter().map(ToString::to_string));
         let of_the_format = if probes { &[] } else { OF_THE_FORMAT };
         // Also beside what is not built: that must not hide another complaint.

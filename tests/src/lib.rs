@@ -6,6 +6,7 @@
 
 #[cfg(doctest)]
 mod documents;
+pub mod harness;
 pub mod hostile;
 pub mod machine;
 mod report;
@@ -165,24 +166,18 @@ pub fn content() -> Vec<u8> {
 
 /// Writes an image of this kind to `path`, which holds [`content`] and opens with [`PASSPHRASE`].
 ///
-/// To make a LUKS volume takes seconds, so it is done once in a test process; the images are kept in memory, so
-/// that nothing is left behind.
+/// To make a LUKS volume takes seconds, so it is done once in a test process that asks for one; the images are kept in
+/// memory, so that nothing is left behind.
 pub fn write_fixture(kind: Kind, path: &Path) {
-    if kind == Kind::Raw {
-        return std::fs::write(path, content()).unwrap();
-    }
-    static IMAGES: OnceLock<[Vec<u8>; 4]> = OnceLock::new();
-    let images = IMAGES.get_or_init(|| {
+    static IMAGES: [OnceLock<Vec<u8>>; 4] = [const { OnceLock::new() }; 4];
+    let image = IMAGES[kind as usize].get_or_init(|| {
         let directory = scratch();
-        let raw = directory.path().join("raw");
+        let (raw, image) = (directory.path().join("raw"), directory.path().join("image"));
         std::fs::write(&raw, content()).unwrap();
-        Kind::ALL.map(|kind| {
-            let image = directory.path().join("image");
-            client().convert(&Convert::new(Source::raw(&raw), kind.target(&image))).unwrap();
-            std::fs::read(image).unwrap()
-        })
+        client().convert(&Convert::new(Source::raw(&raw), kind.target(&image))).unwrap();
+        std::fs::read(image).unwrap()
     });
-    std::fs::write(path, &images[Kind::ALL.iter().position(|other| *other == kind).unwrap()]).unwrap();
+    std::fs::write(path, image).unwrap();
 }
 
 /// The guest's content of an image, decrypted by the real qemu-img.

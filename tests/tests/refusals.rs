@@ -113,6 +113,22 @@ fn preallocation_excludes_compression_and_a_plain_overlay() {
     }
 }
 
+/// It writes all of it, and fails at its end, without a word: found by the harness.
+#[test]
+fn compression_into_a_qcow_image_always_fails() {
+    let directory = scratch();
+    let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+    for size in [4096, 100_352, 1 << 20] {
+        std::fs::write(&a, vec![b'x'; size]).unwrap();
+        let convert = Convert::new(Source::raw(&a), Target::new(&b, qemu_cmd::Qcow::new())).compress(true);
+        assert!(matches!(convert.invocation().unwrap_err(), Error::CompressionUnsupported { .. }));
+        let args = ["convert", "-c", "-f", "raw", "-O", "qcow", a.to_str().unwrap(), b.to_str().unwrap()];
+        let output = bare(args);
+        assert_eq!(output.status.code(), Some(1), "qemu-img has learned it: {output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}
+
 /// The worst of them: exit 0, and the disk's content in the clear in an encrypted image.
 #[test]
 fn compression_into_an_existing_encrypted_image_is_not_encrypted() {

@@ -6,6 +6,7 @@ mod ci;
 mod crates;
 mod demo;
 mod fuzz;
+mod harness;
 mod install;
 mod options;
 mod packages;
@@ -37,6 +38,9 @@ usage: cargo xtask COMMAND
                              fuzz one parser, or each in turn, for N seconds (10); what it finds stays in target/fuzz
   versions [QEMU_IMG…]       run the tests of what qemu-img says against each of these, or else against 5.2, 7.2, 10.0 and
                              11 from Debian, unpacked in target/qemu-img
+  harness [--qemu-img PATH] [--format F]… [--cases N] [--seed N] [--output=json]
+                             what a qemu-img accepts, refuses and gets wrong: every operation on every format, encrypted or
+                             not, with the content compared, and N generated commands (12) of each subcommand
   ci                         everything that CI checks, in the same way
   help                       this text
 
@@ -63,12 +67,15 @@ fn dispatch(command: &OsString, args: Vec<OsString>) -> Result<(), Error> {
     let wants_help = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "-h" || arg == "--help");
     match command.to_str() {
         Some("" | "help" | "-h" | "--help") => print_usage(),
-        Some("demo" | "test" | "options" | "bench" | "fuzz" | "versions" | "ci") if wants_help => print_usage(),
+        Some("demo" | "test" | "options" | "bench" | "fuzz" | "harness" | "versions" | "ci") if wants_help => {
+            print_usage()
+        }
         Some("demo") => demo::command(args),
         Some("test") => test::command(args),
         Some("options") => options::command(args),
         Some("bench") => bench::command(args),
         Some("fuzz") => fuzz::command(args),
+        Some("harness") => harness::command(args),
         Some("versions") => versions::command(args),
         Some("ci") => ci::command(&args),
         _ => Err(Error::Usage(format!("no command `{}`", command.display()))),

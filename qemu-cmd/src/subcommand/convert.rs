@@ -117,8 +117,8 @@ impl Convert {
     }
 
     setters! {
-        /// Compresses the data. Default: no. Only an unencrypted, not preallocated qcow2 target, a qcow one or a
-        /// stream-optimized VMDK one can be compressed.
+        /// Compresses the data. Default: no. Only an unencrypted, not preallocated qcow2 target or a stream-optimized
+        /// VMDK one can be compressed.
         #[doc(alias = "-c")]
         flag compress;
         /// The cache mode of the target. Default: absent, which is qemu-img's `unsafe`: it returns before the data

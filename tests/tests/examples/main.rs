@@ -7,6 +7,7 @@
 mod images;
 mod incremental;
 mod progress;
+mod service;
 mod upload;
 
 // The files that people read, each with a `main` of its own.
@@ -34,6 +35,9 @@ mod progress_cancel;
 #[path = "../../../qemu-exec/examples/property_tests.rs"]
 #[allow(dead_code)]
 mod property_tests;
+#[path = "../../../qemu-exec/examples/tokio_service.rs"]
+#[allow(dead_code)]
+mod tokio_service;
 #[path = "../../../qemu-exec/examples/upload_server.rs"]
 #[allow(dead_code)]
 mod upload_server;

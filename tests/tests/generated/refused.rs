@@ -8,9 +8,8 @@ use qemu_cmd::{
     RawPreallocation, Rebase, Resize, ResizeTo, Snapshot, Source, SourceSnapshot, Target, Vdi,
 };
 
+use tests::harness::scene::Scene;
 use tests::passphrase;
-
-use super::scene::Scene;
 
 /// The model refuses the command, and qemu-img this one, which says the same. Debian's, without the package that has a
 /// protocol, says so, makes nothing, and exits with 0.
@@ -24,7 +23,7 @@ fn check(scene: &Scene, command: Result<Invocation, Error>, args: &[&str]) {
 
 #[test]
 fn what_is_refused_is_refused_by_qemu_img_too() {
-    let scene = Scene::new();
+    let scene = Scene::lay_out();
     scene.set();
     let below = || Source::qcow2("qcow2").backing(Source::qcow2("middle"));
     let node = "driver=qcow2,file.filename=qcow2,backing.driver=qcow2,backing.file.filename=middle";
@@ -84,7 +83,7 @@ fn what_is_refused_is_refused_by_qemu_img_too() {
 
 #[test]
 fn places_where_nothing_is_made_are_no_targets() {
-    let scene = Scene::new();
+    let scene = Scene::lay_out();
     scene.set();
     for name in ["http://255.255.255.255/a", "ftps://255.255.255.255/a", "fat:new", "null-co://", "blkdebug::new"] {
         let place = || Location::from_plain_name(name.as_ref());
@@ -115,7 +114,7 @@ fn places_where_nothing_is_made_are_no_targets() {
 
 #[test]
 fn what_a_format_or_a_cache_mode_has_not_is_refused() {
-    let scene = Scene::new();
+    let scene = Scene::lay_out();
     scene.set();
     for (name, format) in [("raw", Format::Raw), ("vmdk", Format::Vmdk), ("vpc", Format::Vpc), ("qed", Format::Qed)] {
         let source = || Source::new(name, format);
@@ -173,7 +172,7 @@ fn no_source_beside_a_node_is_probed() {
     let convert = Convert::new(node, Target::new("new", Raw::new())).and_source(Source::raw("qcow2"));
     let invocation = convert.invocation().unwrap();
     assert!(invocation.to_string().contains(" -f raw "), "{invocation}");
-    let scene = Scene::new();
+    let scene = Scene::lay_out();
     scene.set();
     let output = scene.run(&scene.argv(&invocation));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -13,7 +13,8 @@ use qemu_cmd::{
     Source, Vdi, Vhdx, Vmdk, Vpc,
 };
 use tempfile::TempDir;
-use tests::{Kind, PASSPHRASE, bare, passphrase, qemu_img, scratch, write_fixture};
+
+use crate::{Kind, PASSPHRASE, bare, passphrase, qemu_img, scratch, write_fixture};
 
 /// The images, by their names; `new` and `other` may be missing.
 const NAMES: &[&str] = &[
@@ -37,12 +38,14 @@ const NAMES: &[&str] = &[
 ];
 
 /// What goes on in the directory; what was there at first is kept beside it.
-pub(crate) struct Scene {
+pub struct Scene {
     directory: TempDir,
 }
 
 impl Scene {
-    pub(crate) fn new() -> Self {
+    /// The images, made by the reference.
+    #[must_use]
+    pub fn lay_out() -> Self {
         let scene = Self { directory: scratch() };
         std::fs::create_dir(scene.path("first")).unwrap();
         std::fs::create_dir(scene.path("now")).unwrap();
@@ -85,7 +88,9 @@ impl Scene {
         self.directory.path().join(name)
     }
 
-    pub(crate) fn now(&self, name: &str) -> PathBuf {
+    /// Where an image is that the commands see; for `""`, the directory.
+    #[must_use]
+    pub fn now(&self, name: &str) -> PathBuf {
         self.path("now").join(name)
     }
 
@@ -94,7 +99,7 @@ impl Scene {
     }
 
     /// Puts everything back.
-    pub(crate) fn set(&self) {
+    pub fn set(&self) {
         let now = self.path("now");
         std::fs::remove_dir_all(&now).unwrap();
         std::fs::create_dir(&now).unwrap();
@@ -106,7 +111,7 @@ impl Scene {
 
     /// What is named is here, or nowhere: nothing can connect to the broadcast address by TCP, and nobody has a name
     /// below `.invalid`.
-    pub(crate) fn world(&self) -> World {
+    pub fn world(&self) -> World {
         let hosts = select(&["255.255.255.255", "host.invalid"][..]).prop_map(String::from);
         let sizes = prop_oneof![8 => 1..4096_u64, 1 => Just(0)].prop_map(|sectors| ByteSize::bytes(sectors * 512));
         let world = World::new(select(NAMES).prop_map(PathBuf::from), hosts)
@@ -122,7 +127,9 @@ impl Scene {
         world.places(places).images(prop_oneof![8 => images(), 1 => elsewhere])
     }
 
-    pub(crate) fn argv(&self, invocation: &Invocation) -> Vec<OsString> {
+    /// The arguments, with the secrets among them.
+    #[must_use]
+    pub fn argv(&self, invocation: &Invocation) -> Vec<OsString> {
         invocation.argv(|id| {
             let (_, secret) = invocation.secrets().iter().find(|(other, _)| other == id).unwrap();
             let text = std::str::from_utf8(secret.expose()).unwrap().replace(',', ",,");
@@ -131,7 +138,8 @@ impl Scene {
     }
 
     /// Runs the qemu-img under test in the directory, for not too long, and lets it write no file of more than 64 MiB.
-    pub(crate) fn run(&self, args: &[OsString]) -> Output {
+    #[must_use]
+    pub fn run(&self, args: &[OsString]) -> Output {
         let mut command = Command::new("timeout");
         command.args(["-k", "1", "4", "prlimit", "--fsize=67108864", "--core=0", "--"]).arg(qemu_img()).args(args);
         command.current_dir(self.path("now")).env("LC_ALL", "C").env_remove("SSH_AUTH_SOCK");

@@ -1,11 +1,10 @@
 //! What became of a command.
 
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::Output;
+use qemu_exec::{End, Outcome};
 
 /// What became of a command.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Its exit status says that it did what it was to do, or what it found.
     Succeeded,
     /// It failed at what it found.
@@ -108,8 +107,10 @@ const ABOUT_THE_IMAGE: &[&str] =
     &["Preallocation can only be used for growing images", "cannot be used with a file name", "invalid URI ././middle"];
 
 impl Verdict {
-    pub(crate) fn of(output: &Output, probes: bool) -> Self {
-        let said = String::from_utf8_lossy(&output.stderr);
+    /// Judges it; `probes` is whether the content of an image chose its format.
+    #[must_use]
+    pub fn of(outcome: &Outcome, probes: bool) -> Self {
+        let said = String::from_utf8_lossy(&outcome.stderr);
         let without = |said: String, texts: &mut dyn Iterator<Item = String>| {
             texts.fold(said, |said, text| said.replace(&text, ""))
         };
@@ -128,15 +129,17 @@ impl Verdict {
         if is_not_built {
             return Self::NotBuilt;
         }
-        match (output.status.code(), output.status.signal()) {
-            (Some(0), _) => Self::Succeeded,
-            (Some(124 | 137), _) => Self::Ended,
-            (Some(_), _) => Self::Failed,
-            (None, signal) => Self::Wrong(format!("died of signal {signal:?}")),
+        match outcome.end {
+            End::Exited(0) => Self::Succeeded,
+            End::Exited(_) => Self::Failed,
+            End::TimedOut | End::OutputTooLarge => Self::Ended,
+            end => Self::Wrong(format!("died: {end:?}")),
         }
     }
 
-    pub(crate) fn name(&self) -> &'static str {
+    /// In a word or two.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",

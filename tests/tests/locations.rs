@@ -42,7 +42,8 @@ fn run(args: &[OsString], agent: Option<&Path>) -> Output {
 }
 
 /// What qemu-img says of a driver that it was built without, or whose module is not installed.
-const NO_DRIVER: [&str; 4] = ["Unknown protocol", "Unknown driver", "initialize module", "open module"];
+const NO_DRIVER: [&str; 5] =
+    ["Unknown protocol", "Unknown driver", "initialize module", "open module", "Unable to load module"];
 
 /// What qemu-img says.
 fn said(output: &Output) -> String {

@@ -112,9 +112,11 @@ impl Future for Acquire<'_> {
         };
         match state.queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
             Ok(index) => {
-                if let Some((_, waker)) = state.queue.get_mut(index) {
-                    waker.clone_from(context.waker());
-                }
+                let place = state.queue.get_mut(index);
+                let old = place.map(|(_, waker)| std::mem::replace(waker, context.waker().clone()));
+                // Not under the lock: a waker may be all that holds a task, which may hold a place here.
+                drop(state);
+                drop(old);
                 Poll::Pending
             }
             Err(_) => {
@@ -129,13 +131,13 @@ impl Drop for Acquire<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let mut state = self.semaphore.state();
-        match state.queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
-            Ok(index) => drop(state.queue.remove(index)),
+        let place = state.queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket);
+        let waker = place.map(|index| state.queue.remove(index));
+        // See `poll`.
+        drop(state);
+        if waker.is_err() {
             // A place was ours already.
-            Err(_) => {
-                drop(state);
-                self.semaphore.release();
-            }
+            self.semaphore.release();
         }
     }
 }
@@ -188,5 +190,31 @@ mod tests {
         drop(second);
         assert!(poll(third).is_some());
         assert_eq!((semaphore.free(), semaphore.waiting()), (1, 0));
+    }
+
+    /// A task that nothing but its waker holds, and that looks at the semaphore when it goes.
+    struct Last(Semaphore);
+
+    impl std::task::Wake for Last {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            assert!(self.0.0.try_lock().is_ok(), "a waker is dropped under the lock");
+        }
+    }
+
+    #[test]
+    fn a_waker_may_take_with_it_what_uses_the_semaphore() {
+        let semaphore = one();
+        let _held = poll(pin!(semaphore.acquire())).unwrap();
+        let mut second = Box::pin(semaphore.acquire());
+        for _ in 0..2 {
+            let waker = Waker::from(Arc::new(Last(semaphore.clone())));
+            assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        drop(second);
+        assert_eq!(semaphore.waiting(), 0);
     }
 }

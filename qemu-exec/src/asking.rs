@@ -10,17 +10,18 @@ use rustix::process::{Pid, Signal, pidfd_send_signal};
 #[derive(Debug)]
 pub(crate) struct Asking {
     interval: Duration,
-    next: Instant,
+    /// `None` is never.
+    next: Option<Instant>,
 }
 
 impl Asking {
     pub(crate) fn every(interval: Duration, started: Instant) -> Self {
         // What would never end is done now and then.
         let interval = interval.max(Duration::from_millis(10));
-        Self { interval, next: started + interval }
+        Self { interval, next: started.checked_add(interval) }
     }
 
-    pub(crate) const fn next(&self) -> Instant {
+    pub(crate) const fn next(&self) -> Option<Instant> {
         self.next
     }
 
@@ -28,10 +29,10 @@ impl Asking {
     /// that, the signal would be its death; so whether it has is looked up, and it never takes it back.
     pub(crate) fn ask_if_due(&mut self, pid: Pid, pidfd: impl AsFd) {
         let now = Instant::now();
-        if now < self.next {
+        if self.next.is_none_or(|next| now < next) {
             return;
         }
-        self.next = now + self.interval;
+        self.next = now.checked_add(self.interval);
         if catches(pid, Signal::USR1) {
             // It may have ended.
             let _ = pidfd_send_signal(pidfd, Signal::USR1);
@@ -45,4 +46,14 @@ fn catches(pid: Pid, signal: Signal) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
     u32::try_from(signal.as_raw() - 1).is_ok_and(|bit| mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_never_is_not_asked_for() {
+        assert_eq!(Asking::every(Duration::MAX, Instant::now()).next(), None);
+    }
 }

@@ -186,7 +186,7 @@ impl<W: Waiting> Watch<'_, W> {
     async fn wait(&mut self, deadline: Option<Instant>, undecided: bool) -> io::Result<bool> {
         loop {
             let until = deadline.into_iter().chain(self.stalls_at().filter(|_| undecided)).min();
-            let ask = self.asking.as_ref().filter(|_| undecided).map(Asking::next);
+            let ask = self.asking.as_ref().filter(|_| undecided).and_then(Asking::next);
             let (gone, cancelled) = self.poll(until.into_iter().chain(ask).min(), true, undecided).await?;
             if let Some(asking) = self.asking.as_mut().filter(|_| undecided && !gone) {
                 asking.ask_if_due(self.child.pid, &self.child.pidfd);

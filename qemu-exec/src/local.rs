@@ -28,7 +28,8 @@ use crate::{Cgroup, End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Requ
 ///   it when its time is up. The caller is the thread that called, which waits for qemu-img; but the kernel forgets this
 ///   for a program with capabilities of its own.
 ///
-/// This needs Linux 5.9; [`portable`](Self::portable) does with less.
+/// This needs Linux 5.9; [`portable`](Self::portable) does with less. Neither starts anything where SIGCHLD is ignored,
+/// since a process is not told then how its children end ([`CouldNotStart`](ErrorKind::CouldNotStart)).
 #[derive(Debug)]
 pub struct LocalExecutor {
     qemu_img: Program,

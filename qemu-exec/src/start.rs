@@ -87,6 +87,10 @@ pub(crate) fn prepare(
 impl Prepared {
     /// Starts it, in a process group of its own. An error is not yet about a command.
     pub(crate) fn start(self) -> Result<Child, Error> {
+        if sys::forgets_children() {
+            let message = "this process ignores SIGCHLD, so that nobody would be told how qemu-img ends";
+            return Err(Error::new(ErrorKind::CouldNotStart).message(message));
+        }
         let (pid, pidfd) = match self.start {
             Start::Native => native(&self.launch, &self.descriptors, self.cgroup.as_ref())?,
             Start::Portable | Start::Tethered => portable(&self.launch, self.descriptors).map_err(could_not_start)?,

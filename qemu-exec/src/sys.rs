@@ -255,6 +255,18 @@ fn last_errno() -> Errno {
     Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }
 
+/// Whether the kernel forgets the children of this process when they end: then nobody is told how, and their numbers may
+/// be those of others at once.
+pub(crate) fn forgets_children() -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: there is no new action, and the old one is written to a place of its type, of which zeros are a value.
+    let action = unsafe {
+        libc::sigaction(libc::SIGCHLD, ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0
+}
+
 /// Reaps a child of ours, if it has ended: its status, and what it used.
 pub(crate) fn try_wait4(pid: Pid) -> std::io::Result<Option<(c_int, libc::rusage)>> {
     let mut status: c_int = 0;

@@ -154,6 +154,14 @@ fn a_signal_that_was_ignored_stays_ignored() {
 }
 
 #[test]
+fn it_is_told_how_qemu_img_ended_though_what_started_it_is_told_of_no_child() {
+    let mut command = Command::new("env");
+    command.arg("--ignore-signal=CHLD").arg(qimg().get_program()).args(qimg().get_args());
+    let output = command.args(["measure", "-O", "raw", "--size", "1M"]).output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
 fn a_signal_that_kills_qemu_img_is_told() {
     for signal in [Signal::KILL, Signal::TERM, Signal::SEGV] {
         let long = Long::start(qimg());

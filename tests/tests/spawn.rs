@@ -195,3 +195,27 @@ fn qimg_takes_an_image_by_descriptor() {
         assert_eq!((info.filename.as_str(), info.virtual_size), (name, 1024));
     }
 }
+
+/// Where children are forgotten, their numbers are somebody else's before they can be waited for.
+#[test]
+fn nothing_is_started_whose_end_nobody_would_be_told() {
+    const NAME: &str = "nothing_is_started_whose_end_nobody_would_be_told";
+    const PROGRAM: &str = "SPAWN_WHERE_CHILDREN_ARE_FORGOTTEN";
+    let Some(program) = std::env::var_os(PROGRAM) else {
+        let directory = scratch();
+        let program = executable(directory.path(), "#!/bin/sh\n>\"$0.ran\"\n");
+        let mut again = Command::new("env");
+        again.arg("--ignore-signal=CHLD").arg(std::env::current_exe().unwrap()).args([NAME, "--exact"]);
+        let output = again.env(PROGRAM, &program).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "it ran");
+        return;
+    };
+    let program = Path::new(&program);
+    for executor in [LocalExecutor::with_program(program), LocalExecutor::with_program(program).portable()] {
+        let error = executor.run(Request::new(&info("/a"))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CouldNotStart);
+        assert!(error.to_string().contains("SIGCHLD"), "{error}");
+        assert!(error.command().starts_with("qemu-img info "), "{error:?}");
+    }
+}

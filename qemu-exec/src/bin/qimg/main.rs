@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     // The arguments may hold a passphrase, and a core file would hold the arguments.
     let core = rustix::process::getrlimit(Resource::Core);
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), ..core });
+    run::remember_children();
     let mut advice = None;
     let result = args::parse().and_then(|action| match action {
         Action::Print(text) => {

@@ -8,13 +8,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use qemu_exec::cmd::Invocation;
 use qemu_exec::{CancelToken, End, ErrorKind, Executor, OutputReader, Request, output_pipe};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::progress::Display;
 use crate::{Error, REFUSED, advice, complain};
 
 /// What timeout(1) exits with.
 const TIMED_OUT: u8 = 124;
+
+/// Makes sure that this process is told how its children end: who starts it may ignore SIGCHLD, as some services do.
+pub(crate) fn remember_children() {
+    if ignored_signals()(SIGCHLD) {
+        // If there is no handler, nothing is started, which says why.
+        let _ = signal_hook::flag::register(SIGCHLD, Arc::default());
+    }
+}
 
 /// A token that is cancelled by the signals that end a program, and the number of the one that came.
 pub(crate) fn cancelled_by_signals() -> Result<(CancelToken, Arc<AtomicUsize>), Error> {

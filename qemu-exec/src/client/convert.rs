@@ -40,7 +40,10 @@ impl<R: Runs> Flow<'_, R> {
         let acceptance = Acceptance::Converted(convert, policy);
         let Some(image) = convert.target().new_image() else {
             let invocation = convert.invocation()?;
-            let held = Some(convert.target().location()).filter(|_| !self.runs.is_elsewhere()).and_then(Held::open);
+            let held = match convert.target().location().clone() {
+                _ if self.runs.is_elsewhere() => None,
+                location => self.blocking(move || Ok(Held::open(&location))).await?,
+            };
             let outcome = self.run(&invocation, self.data).await?;
             if let Some(held) = held.filter(|_| outcome.end != End::NotRun) {
                 self.blocking(move || held.flush()).await.map_err(|error| error.about(&invocation))?;

@@ -69,8 +69,11 @@ impl Partial {
         for _ in 0..ATTEMPTS {
             match rustix::fs::openat(&directory, &name, flags, mode) {
                 Ok(file) => {
+                    let locked = lock(&file).inspect_err(|_| {
+                        let _ = unlink_if_there(&directory, &name, &file);
+                    })?;
                     // To whoever sees it before it is locked it is a leftover.
-                    if lock(&file)? != Lock::Taken && is_at(&file, &directory, &name) {
+                    if locked != Lock::Taken && is_at(&file, &directory, &name) {
                         // Where that cannot be set, it cannot be seen either that nobody wrote.
                         let _ = rustix::fs::futimens(&file, &UNTOUCHED);
                         return Ok(Some(Self { directory, name, file }));

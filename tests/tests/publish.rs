@@ -307,3 +307,25 @@ fn content_is_durable_before_the_name_and_the_name_before_success() {
         assert!(found, "{step:?} does not come after the step before it:\n{trace}");
     }
 }
+
+/// A file system may have no such locks, or none left.
+#[test]
+fn what_cannot_be_locked_leaves_nothing() {
+    const ROLE: &str = "PUBLISH_TEST_WITHOUT_LOCKS";
+    if let Some(directory) = std::env::var_os(ROLE) {
+        let error = client().convert(&convert(directory.as_ref(), "b")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotPublished, "{error}");
+        return;
+    }
+    let directory = with_source();
+    let before = names(directory.path());
+    let output = Command::new("strace")
+        .args(["-f", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:error=ENOLCK"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["what_cannot_be_locked_leaves_nothing", "--exact"])
+        .env(ROLE, directory.path())
+        .output()
+        .expect("this test needs strace");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(names(directory.path()), before);
+}

@@ -114,3 +114,12 @@ fn rbd_and_file() {
     assert_eq!(file.extent_size_hint, Some(1 << 20));
     kept(&json!({ "type": "file", "data": {} }));
 }
+
+/// No version prints one, but what is kept as it came is kept to the last digit.
+#[test]
+fn a_number_of_an_unknown_kind_is_read_again_as_the_same() {
+    let text = r#"{"filename":"a","format":"x","virtual-size":512,"format-specific":{"type":"new","data":{"rate":
+        43889288888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888880}}}"#;
+    let info = ImageInfo::from_json(text.as_bytes()).unwrap();
+    assert_eq!(ImageInfo::from_json(&serde_json::to_vec(&info).unwrap()).unwrap(), info);
+}

@@ -87,8 +87,12 @@ struct Long {
 }
 
 impl Long {
-    fn start(mut command: Command) -> Self {
+    fn start(given: Command) -> Self {
         let directory = scratch();
+        // Whoever runs the tests in the background, or by nohup(1), has it ignore what is sent here.
+        let mut command = Command::new("env");
+        command.arg("--default-signal").arg(given.get_program()).args(given.get_args());
+        command.envs(given.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let (from, to) = (directory.path().join("a"), directory.path().join("b"));
         File::create(&from).unwrap().set_len(64 << 20).unwrap();
         command.args("convert -m 1 -S 0 -r 64k -f raw -O raw".split(' ')).arg(&from).arg(&to);

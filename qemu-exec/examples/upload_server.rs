@@ -100,7 +100,8 @@ impl Store {
             }
             spool.write_all(piece)?;
             if inspector.push(piece) == Some(Verdict::Refuse) {
-                return Ok(refused(inspector.finish().findings()));
+                // Not `finish`: it has not ended here.
+                return Ok(refused(inspector.so_far().findings()));
             }
             let length = piece.len();
             body.consume(length);

@@ -64,6 +64,7 @@ fn a_hostile_upload_is_refused_before_it_is_through() {
         bytes.resize(64 << 10, 0);
         let answer = put(address, "qcow2", 1 << 36, &bytes);
         assert!(answer.starts_with("HTTP/1.1 422 "), "{}: {answer}", hostile.name);
+        assert!(answer.contains("backing-file at 8: ") && !answer.contains("truncated"), "{}: {answer}", hostile.name);
         refused += 1;
     }
     assert!(refused > 0);

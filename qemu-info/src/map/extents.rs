@@ -1,5 +1,7 @@
 //! A map read piece by piece.
 
+mod quick;
+
 use std::io::{BufRead, ErrorKind};
 use std::iter::FusedIterator;
 
@@ -97,8 +99,14 @@ impl<R: BufRead> MapExtents<R> {
 
     /// The entry whose `{` was read.
     ///
-    /// Only its end is looked for here. serde_json then reads it as what it is, with all its strictness.
+    /// Mostly it is as qemu prints it, and here as a whole. Of any other only the end is looked for; serde_json then reads
+    /// it as what it is, with all its strictness.
     fn entry(&mut self) -> Result<MapExtent, Error> {
+        if let Some((extent, used)) = quick::entry(fill(&mut self.reader)?) {
+            self.reader.consume(used);
+            self.entries += 1;
+            return Ok(extent);
+        }
         let mut scan = Scan { depth: 1, in_string: false, escaped: false };
         self.entry.clear();
         self.entry.push(b'{');

@@ -113,3 +113,29 @@ fn the_readers_errors_come_through() {
         assert!(extents.next().is_none());
     }
 }
+
+/// What is to the letter as qemu prints it is not read by serde_json; whatever is changed about it is, or comes to the same.
+#[test]
+fn the_quick_way_comes_to_the_same() {
+    let entry = MAP.trim().trim_matches('[').split(",\n").next().unwrap();
+    assert_eq!(quick::entry(&entry.as_bytes()[1..]).unwrap().1, entry.len() - 1);
+    let number = "18446744073709551615";
+    let others = ["018", "18446744073709551616", "1.0", "1e3", "-1", "", "9", "0", "00", "1 "];
+    let mut texts: Vec<Vec<u8>> = others.iter().map(|other| entry.replace(number, other).into_bytes()).collect();
+    for at in 0..entry.len() {
+        for byte in *b"0 9,}{\":t\\" {
+            let mut text = entry.as_bytes().to_vec();
+            text[at] = byte;
+            texts.push(text.clone());
+            text[at] = entry.as_bytes()[at];
+            text.insert(at, byte);
+            texts.push(text);
+        }
+    }
+    for text in texts {
+        let array = [b"[", &*text, b"]"].concat();
+        let read = MapExtent::all_from_json(&array).ok();
+        let strict = serde_json::from_slice::<Vec<MapExtent>>(&array).ok();
+        assert_eq!(read, strict, "{}", String::from_utf8_lossy(&text));
+    }
+}

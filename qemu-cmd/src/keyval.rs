@@ -133,14 +133,22 @@ impl KeyVal {
         let text = units(text);
         let mut rest = &*text;
         while !rest.is_empty() {
+            let ends_key = |unit: &Unit| [b',', b'='].map(ascii).contains(unit);
+            let (word, behind) =
+                rest.split_at_checked(rest.iter().position(ends_key).unwrap_or(rest.len())).unwrap_or((rest, &[]));
+            let is_pair = behind.first() == Some(&ascii(b'='));
+            let implied = implied.filter(|_| self.is_empty());
+            if !is_pair && implied.is_none() {
+                // Only a value can double a comma.
+                self.0.push((text_of(word), OsString::from("on")));
+                rest = behind.get(1..).unwrap_or_default();
+                continue;
+            }
             let (piece, after) = split_piece(rest);
             rest = after;
-            let mut halves = piece.splitn(2, |&unit| unit == ascii(b'='));
-            let key = halves.next().unwrap_or_default();
-            self.0.push(match (halves.next(), implied) {
-                (Some(value), _) => (text_of(key), from_units(value.to_vec())),
-                (None, Some(implied)) if self.is_empty() => (implied.to_owned(), from_units(piece.to_vec())),
-                (None, _) => (text_of(key), OsString::from("on")),
+            self.0.push(match (piece.get(word.len() + 1..), implied) {
+                (Some(value), _) if is_pair => (text_of(word), from_units(value.to_vec())),
+                (_, implied) => (implied.unwrap_or_default().to_owned(), from_units(piece.to_vec())),
             });
             // It may be a passphrase with a comma in it.
             if let Cow::Owned(mut piece) = piece {
@@ -261,5 +269,17 @@ mod tests {
         assert_eq!(opts.get("id"), Some("b".as_ref()));
         assert_eq!(opts.get("flag"), Some("on".as_ref()));
         assert_eq!(opts.get("none"), None);
+    }
+
+    #[test]
+    fn a_comma_ends_a_key_and_is_doubled_in_values_only() {
+        let read = |text: &str| KeyVal::parse(text.as_ref());
+        assert_eq!(read("key,,"), read("key=on,=on"));
+        assert_eq!(read("a,,b=1"), read("a=on,=on,b=1"));
+        for text in ["key,,", "a,,b=1", ",", "=,,", "a=b,,=c"] {
+            assert_eq!(KeyVal::parse(&read(text).render()), read(text), "{text}");
+        }
+        let implied = KeyVal::parse_implied("a,,b=c,d=e".as_ref(), Some("file"));
+        assert_eq!((implied.get("file"), implied.get("d")), (Some("a,b=c".as_ref()), Some("e".as_ref())));
     }
 }

@@ -99,3 +99,37 @@ pub enum Verdict {
     /// There is at least one.
     Refuse,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ImageFormat::{Gpt, Iso, Qcow2, Raw, Vmdk};
+    use super::*;
+
+    /// Whether each of these formats is refused.
+    fn refused<const N: usize>(policy: &Policy, found: [ImageFormat; N]) -> [bool; N] {
+        found.map(|format| policy.about(format).is_some_and(|finding| finding.code == Code::FormatMismatch))
+    }
+
+    #[test]
+    fn another_format_than_the_claimed_one_is_refused() {
+        let policy = Policy::untrusted();
+        assert_eq!(refused(&policy, [Qcow2, Raw, Vmdk]), [false; 3]);
+        assert_eq!(refused(&policy.clone().claimed(Qcow2), [Qcow2, Raw, Vmdk]), [false, true, true]);
+        // A disk with a partition table is a raw one; a disc is not.
+        assert_eq!(refused(&policy.clone().claimed(Raw), [Raw, Gpt, Iso, Qcow2]), [false, false, true, true]);
+        assert_eq!(
+            refused(&policy.clone().formats([Raw, Qcow2]), [Raw, Gpt, Qcow2, Vmdk]),
+            [false, false, false, true]
+        );
+        let both = policy.claimed(Qcow2).formats([Raw]);
+        assert_eq!(refused(&both, [Qcow2, Raw]), [true, true]);
+        assert_eq!(refused(&both.grant(Code::FormatMismatch), [Qcow2, Raw]), [false, false]);
+    }
+
+    #[test]
+    fn facts_only_refuses_nothing() {
+        let policy = Policy::facts_only();
+        assert!(Code::ALL.iter().all(|code| policy.grants(*code)));
+        assert!(policy.hybrid_discs && policy.max_virtual_size == u64::MAX);
+    }
+}

@@ -114,11 +114,12 @@ fn plot(figures: &[(&str, Figure)]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 900 {height}\" font-family=\"sans-serif\" \
          font-size=\"12\">\n<style>\
-         svg {{ --ink: #222; --paper: #fff; --faint: #ccc; --good: #0a6e5c; --bad: #b3261e }} \
+         .paper {{ fill: #fff }} text {{ fill: #222 }} .tick {{ stroke: #222 }} .faint {{ stroke: #ccc }} \
+         .good {{ stroke: #0a6e5c; fill: #0a6e5c }} .bad {{ stroke: #b3261e; fill: #b3261e }} \
          @media (prefers-color-scheme: dark) {{ \
-         svg {{ --ink: #eee; --paper: #1b1b1b; --faint: #555; --good: #4cc2a8; --bad: #ff8a80 }} }} \
-         text {{ fill: var(--ink) }} .faint {{ stroke: var(--faint) }}</style>\n\
-         <rect width=\"100%\" height=\"100%\" style=\"fill: var(--paper)\"/>\n\
+         .paper {{ fill: #1b1b1b }} text {{ fill: #eee }} .tick {{ stroke: #eee }} .faint {{ stroke: #555 }} \
+         .good {{ stroke: #4cc2a8; fill: #4cc2a8 }} .bad {{ stroke: #ff8a80; fill: #ff8a80 }} }}</style>\n\
+         <rect width=\"100%\" height=\"100%\" class=\"paper\"/>\n\
          <text x=\"14\" y=\"24\" font-size=\"15\">Times the yardstick, on a logarithmic scale: \
          medians with quartiles, and limits as ticks</text>\n"
     );
@@ -133,20 +134,18 @@ fn plot(figures: &[(&str, Figure)]) -> String {
     }
     for (index, (figure, ratio)) in rows.iter().enumerate() {
         let y = TOP + ROW * (index as f64 + 0.5);
-        let colour = if figure.missed() { "var(--bad)" } else { "var(--good)" };
+        let class = if figure.missed() { "bad" } else { "good" };
         let (low, median, high) = (x(ratio.low), x(ratio.median), x(ratio.high));
         let name = figure.name.replace('&', "&amp;").replace('<', "&lt;");
         let label = LEFT - 14.0;
         line(format_args!("<text x=\"{label}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>", y + 4.0));
         line(format_args!(
-            "<g style=\"stroke: {colour}; fill: {colour}\"><path stroke-width=\"3\" d=\"M{low:.1} {y:.1}H{high:.1}\"/>\
+            "<g class=\"{class}\"><path stroke-width=\"3\" d=\"M{low:.1} {y:.1}H{high:.1}\"/>\
              <circle cx=\"{median:.1}\" cy=\"{y:.1}\" r=\"4\"/></g>"
         ));
         if let Some(limit) = limit_as_ratio(figure) {
             let (at, top, bottom) = (x(limit), y - 8.0, y + 8.0);
-            line(format_args!(
-                "<path style=\"stroke: var(--ink)\" stroke-width=\"2\" d=\"M{at:.1} {top:.1}V{bottom:.1}\"/>"
-            ));
+            line(format_args!("<path class=\"tick\" stroke-width=\"2\" d=\"M{at:.1} {top:.1}V{bottom:.1}\"/>"));
         }
         let value = LEFT + WIDTH + 14.0;
         line(format_args!("<text x=\"{value}\" y=\"{:.1}\">{:.2}</text>", y + 4.0, ratio.median));

@@ -255,7 +255,7 @@ macro_rules! file_from {
     };
 }
 
-file_from!(&str, String, &Path, &PathBuf, PathBuf, &OsStr, OsString);
+file_from!(&str, &String, String, &Path, &PathBuf, PathBuf, &OsStr, OsString);
 
 macro_rules! place_from {
     ($($type:ident),+) => {

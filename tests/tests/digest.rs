@@ -137,6 +137,12 @@ fn qimg_prints_it_as_sha256sum_does() {
     for name in ["raw", "./a\nb\\c"] {
         assert_eq!(qimg(&["-f", "raw", name]).stdout, run("sha256sum", &[name]).stdout, "{name}");
     }
+    // To a terminal, a name says nothing.
+    std::fs::write(path("\u{1b}[31m"), content()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
+    command.current_dir(directory.path()).arg("--qemu-img").arg(qemu_img()).args(["digest", "-f", "raw", "\u{1b}[31m"]);
+    let (status, seen) = tests::terminal::on_terminal(&mut command, 100);
+    assert!(status.success() && seen.ends_with("  \\u{1b}[31m\n"), "{seen:?}");
     let key =
         ["--object", "secret,id=s,file=key", "--image-opts", "driver=qcow2,file.filename=luks,encrypt.key-secret=s"];
     let digest = sha256sum(&path("raw")).to_string();

@@ -125,8 +125,11 @@ fn what_an_image_refers_to_is_told_and_refused() {
     let output = inspect([&image]);
     let text = std::str::from_utf8(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    for line in ["  format         qcow2, version 3", "  virtual size   67108864", "  backing file   /etc/shadow (raw)"]
-    {
+    for line in [
+        "  format         qcow2, version 3",
+        "  virtual size   64 MiB (67108864 bytes)",
+        "  backing file   /etc/shadow (raw)",
+    ] {
         assert!(text.lines().any(|printed| printed == line), "{line}: {text}");
     }
     assert!(text.contains("\n  backing-file at 8: "), "{text}");

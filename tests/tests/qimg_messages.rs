@@ -56,6 +56,27 @@ const LINES: &[(&str, &[&str])] = &[
     ("an import has another format", &["import", "-f", "qcow2", "a.raw", "new", "-O", "raw"]),
     ("an import would replace", &["import", "-f", "raw", "a.raw", "text", "-O", "raw"]),
     ("an import of what is not there", &["import", "missing", "new", "-O", "raw"]),
+    ("an import of an encrypted image", &["import", "secret.qcow2", "new", "-O", "raw"]),
+    ("an import with a wrong passphrase", &["import", "--key-file", "wrong", "a.luks", "new", "-O", "raw"]),
+    ("an import without a target", &["import", "a.raw"]),
+    ("an import grants what there is not", &["import", "--grant", "backing", "orphan.qcow2", "new"]),
+    ("a colon in a name", &["info", "x:y.raw"]),
+    ("a dash in front of a name", &["info", "-dash.raw"]),
+    ("an option of qimg behind the subcommand", &["info", "--timeout", "5", "a.raw"]),
+    ("the same of an import", &["import", "a.raw", "new", "--timeout", "5"]),
+    (
+        "a line to paste, with a secret",
+        &[
+            "--dry-run",
+            "info",
+            "--object",
+            "secret,id=k,data=abc",
+            "--image-opts",
+            "driver=luks,key-secret=k,file.filename=a.luks",
+        ],
+    ),
+    ("a script in a file", &["lint", "text"]),
+    ("nothing to explain", &["explain"]),
     ("compression where there is none", &["convert", "-c", "-f", "raw", "-O", "luks", "a.raw", "new"]),
     ("a comma in a name", &["create", "-f", "qcow2", "-o", "backing_file=a,b.raw,backing_fmt=raw", "new.qcow2"]),
     ("no such option", &["convert", "--nosuch", "a.raw", "new"]),
@@ -85,6 +106,8 @@ fn furnish(directory: &Path) {
     write_fixture(Kind::Qcow2, &at("busy.qcow2"));
     write_fixture(Kind::Luks, &at("a.luks"));
     write_fixture(Kind::Qcow2Luks, &at("secret.qcow2"));
+    write_fixture(Kind::Raw, &at("x:y.raw"));
+    write_fixture(Kind::Raw, &at("-dash.raw"));
     fs::write(at("wrong"), "not that").unwrap();
     fs::write(at("text"), "Dear reader,\n").unwrap();
     fs::write(at("tiny.raw"), vec![0; 4096]).unwrap();

@@ -40,6 +40,7 @@ fn a_bar_fits_its_terminal_and_ends_at_100_percent() {
             let mut command = qimg(directory.path(), &with(front, &slow, &["a", "b"]));
             let (status, seen) = on_terminal(&mut command, columns);
             assert!(status.success(), "{seen}");
+            assert!(seen.ends_with('\n'), "what comes next would stand behind the bar: {seen:?}");
             // Each drawing begins at the left, and nothing in it but what it is drawn with moves the cursor.
             let drawings: Vec<String> = seen.split(['\r', '\n']).map(bare).filter(|text| !text.is_empty()).collect();
             let longest = drawings.iter().map(|text| text.chars().count()).max().unwrap();

@@ -11,7 +11,7 @@ use qemu_exec::{Error, ErrorKind, Limit};
 use rustix::fs::statvfs;
 
 use crate::chain::{Reach, Trouble, walk};
-use crate::own::{COMMANDS, nearest};
+use crate::own::{COMMANDS, OPTIONS, nearest};
 use crate::table::offered;
 use crate::term::size;
 use crate::view::Pretty;
@@ -59,7 +59,9 @@ pub(crate) fn about(error: &Error, invocation: Option<&Invocation>) -> Option<St
         ErrorKind::TimedOut if path.is_some_and(is_fifo) => format!("{image} is a FIFO that nobody writes to"),
         ErrorKind::TimedOut => "--timeout SECONDS gives it longer, and `none` is for ever".to_owned(),
         ErrorKind::AlreadyExists => format!("--replace replaces {image}"),
-        ErrorKind::Unsupported => "`qimg doctor` tells what this qemu-img has".to_owned(),
+        ErrorKind::Unsupported => {
+            like_a_place(error.stderr()).unwrap_or_else(|| "`qimg doctor` tells what this qemu-img has".to_owned())
+        }
         ErrorKind::SudoRefused => {
             "`sudo -v` lets it in for a while, a rule with NOPASSWD in sudoers(5) for good".to_owned()
         }
@@ -102,13 +104,21 @@ pub(crate) fn about_refusal(path: &Path, inspection: &Inspection) -> String {
 /// What may have been meant by a command line that was refused as `why`.
 pub(crate) fn about_line(command: &[OsString], why: &str) -> Option<String> {
     let (name, args) = command.split_first()?;
-    let Some(subcommand) = Subcommand::from_name(name) else {
+    let like = || COMMANDS.iter().find(|own| name == own.name)?.like;
+    let Some(subcommand) = Subcommand::from_name(name).or_else(like) else {
         let commands = COMMANDS.iter().map(|command| command.name);
         let meant = nearest(name.to_str()?, Subcommand::NAMES.iter().copied().chain(commands))?;
         return Some(format!("`{meant}` may have been meant"));
     };
     if !why.contains("there is no option") {
         return None;
+    }
+    if let Some(own) = OPTIONS.iter().find(|own| why.contains(&format!("`--{}`", own.long))) {
+        return Some(format!("`--{}` is qimg's own, and stands before `{}`", own.long, name.display()));
+    }
+    if let Some(file) = args.iter().find(|arg| arg.as_encoded_bytes().starts_with(b"-") && Path::new(arg).is_file()) {
+        let name = shell_quote(Path::new(".").join(file).as_os_str());
+        return Some(format!("the file of that name is {name}"));
     }
     let wrong = args.iter().filter_map(|arg| arg.to_str()).find(|arg| why.contains(&format!("`{arg}`")));
     let meant = wrong.and_then(|wrong| nearest(wrong, subcommand.options().iter().flat_map(offered)));
@@ -180,6 +190,14 @@ fn key_options(path: &Path) -> String {
     let name = path.display().to_string().replace(',', ",,");
     let list = format!("driver={format},{key}=k,file.filename={name}");
     shell_quote(list.as_ref())
+}
+
+/// The file whose name qemu takes for that of a place elsewhere.
+fn like_a_place(said: &str) -> Option<String> {
+    let (_, said) = said.split_once("Could not open '")?;
+    let (name, _) = said.split_once("': Unknown protocol")?;
+    let file = Path::new(".").join(name);
+    file.exists().then(|| format!("the file of that name is {}", shell_quote(file.as_os_str())))
 }
 
 /// What is free where the image is to be.

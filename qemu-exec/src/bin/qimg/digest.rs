@@ -9,7 +9,7 @@ use qemu_exec::cmd::{Command, CommandLine, Source};
 use qemu_exec::{ContentDigest, LocalExecutor, QemuImg};
 
 use crate::args::Options;
-use crate::{Error, complain, run};
+use crate::{Error, complain, own, run, term};
 
 /// Prints a line as `sha256sum` does, or, with `--check`, nothing. Exits with 1 if the digest is another, or is not to be
 /// had, and with 2 if nothing was tried.
@@ -21,7 +21,7 @@ pub(crate) fn digest(options: &Options) -> Result<ExitCode, Error> {
         return Err("the digest is no command of qemu-img's: what runs is `info`, and a `convert` into a socket".into());
     }
     let (expected, args) = parse(options.command.iter().skip(1).cloned())?;
-    let line = CommandLine::parse(args.iter().cloned())?;
+    let line = CommandLine::parse(args.iter().cloned()).map_err(|error| own::of("digest", &error))?;
     if ["U", "s", "l", "output"].iter().any(|option| line.has(option)) {
         return Err("a digest is of a whole image that nobody is writing: leave out -U, -s, -l and --output".into());
     }
@@ -42,7 +42,13 @@ pub(crate) fn digest(options: &Options) -> Result<ExitCode, Error> {
     let name = line.operands().next().unwrap_or_default();
     match expected {
         None => {
-            std::io::stdout().write_all(&as_sha256sum_does(&digest.to_string(), name.as_bytes()))?;
+            let line = as_sha256sum_does(&digest.to_string(), name.as_bytes());
+            if term::is_terminal() {
+                let line = String::from_utf8_lossy(&line);
+                writeln!(std::io::stdout(), "{}", term::printable(line.trim_end_matches('\n')))?;
+            } else {
+                std::io::stdout().write_all(&line)?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Some(expected) if expected == digest => Ok(ExitCode::SUCCESS),

@@ -34,6 +34,20 @@ fn shell(plan: &Plan) -> String {
     line
 }
 
+/// What a line needs beside itself to be run, for people.
+pub(crate) fn how_to_paste(format: Format, plan: &Plan) -> Option<String> {
+    let Format::Shell = format else { return None };
+    let mut files = Vec::new();
+    for (id, delivery) in &plan.secrets {
+        files.push(match delivery {
+            Delivery::Descriptor(number) => format!("{number}<FILE for `{id}`"),
+            Delivery::Stdin => format!("<FILE for `{id}`"),
+            _ => return Some("its secrets are encrypted anew for each run, so that it cannot be pasted".to_owned()),
+        });
+    }
+    (!files.is_empty()).then(|| format!("to paste it, add the file with the secret: {}", files.join(", ")))
+}
+
 fn is_shell_name(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     let word = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');

@@ -50,6 +50,9 @@ pub(crate) fn parse(about: &str, args: impl Iterator<Item = OsString>) -> Result
         };
     }
     args.next_if(|arg| is_program(arg));
+    if args.peek().is_none() {
+        return Err(format!("{about} takes a command line: `qimg {about} -- qemu-img info a.raw`").into());
+    }
     Ok((is_json, args.collect()))
 }
 

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use qemu_exec::cmd::{ByteSize, Command, CommandLine, Key};
-use qemu_exec::info::inspect::{Code, ImageFormat, InspectError, Inspected, Policy};
-use qemu_exec::{Import, LocalExecutor, Publish, QemuImg};
+use qemu_exec::info::inspect::{ImageFormat, InspectError, Inspected, Policy};
+use qemu_exec::{ErrorKind, Import, LocalExecutor, Publish, QemuImg};
 
 use crate::args::Options;
-use crate::{Error, advice, complain, inspect, own, run};
+use crate::own::{self, Takes};
+use crate::{Error, advice, complain, inspect, one_line, run};
 
 /// What an import is told beside what a convert is.
 struct Asked {
@@ -30,7 +31,7 @@ pub(crate) fn import(options: &Options) -> Result<ExitCode, Error> {
         );
     }
     let asked = Asked::parse(options.command.iter().skip(1).cloned())?;
-    let line = CommandLine::parse(asked.convert.iter().cloned())?;
+    let line = CommandLine::parse(asked.convert.iter().cloned()).map_err(|error| own::of("import", &error))?;
     for (option, why) in [
         ("image-opts", "an import takes the image by its name"),
         ("n", "an import makes a new image"),
@@ -42,9 +43,11 @@ pub(crate) fn import(options: &Options) -> Result<ExitCode, Error> {
         }
     }
     let claimed = line.value("f").and_then(|name| name.to_str()).map(str::parse::<ImageFormat>).transpose()?;
-    let Command::Convert(convert) = Command::parse(asked.convert)? else { return Err("not an import".into()) };
+    let Command::Convert(convert) = Command::parse(asked.convert).map_err(|error| own::of("import", &error))? else {
+        return Err("not an import".into());
+    };
     let [source] = convert.sources().collect::<Vec<_>>()[..] else { return Err("an import takes one image".into()) };
-    let path = source.location().path().ok_or("an import takes the image by its name")?;
+    let path = source.location().path().ok_or("an import takes a file: if a colon is in its name, write ./NAME")?;
 
     let policy = claimed.into_iter().fold(asked.policy, Policy::claimed);
     let file =
@@ -72,10 +75,13 @@ pub(crate) fn import(options: &Options) -> Result<ExitCode, Error> {
     match client.data_limits(bounds.limits).data_timeout(bounds.timeout).import(&image, import) {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(error) => {
-            complain(&error);
-            if let Some(advice) = advice::about(&error, None).filter(|_| advice::is_wanted(options.pretty)) {
-                complain(&*Error::from(advice));
-            }
+            let say = |text: String| complain(&*Error::from(text.replace("/dev/fd/3", &path.display().to_string())));
+            say(one_line(&error));
+            let advice = match error.kind() {
+                ErrorKind::KeyNeeded => Some("--key-file FILE gives its passphrase".to_owned()),
+                _ => advice::about(&error, None),
+            };
+            advice.filter(|_| advice::is_wanted(options.pretty)).into_iter().for_each(say);
             Ok(run::status_of(error.kind(), &interrupted))
         }
     }
@@ -97,7 +103,7 @@ impl Asked {
                     asked.convert.extend(args);
                     break;
                 }
-                "--grant" => asked.policy = policy.grant(own::value::<Code>("grant", &value()?)?),
+                "--grant" => asked.policy = policy.grant(own::word("grant", &value()?, Takes::Code)?),
                 "--max-virtual-size" => {
                     asked.policy =
                         policy.max_virtual_size(own::value::<ByteSize>("max-virtual-size", &value()?)?.as_u64());

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use qemu_exec::cmd::{ByteSize, shell_quote};
 use qemu_exec::info::inspect::inspect_file;
-use qemu_exec::info::inspect::{Code, Facts, ImageEncryption, ImageFormat, Inspection, Inspector, Policy, Verdict};
+use qemu_exec::info::inspect::{Facts, ImageEncryption, Inspection, Inspector, Policy, Verdict};
 use rustix::fs::{Mode, OFlags};
 
-use crate::{Error, REFUSED, complain, own, term};
+use crate::own::{self, Takes};
+use crate::{Error, REFUSED, complain, term};
 
 /// How much of standard input is read at once.
 const PIECE: usize = 1 << 16;
@@ -37,11 +38,11 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Inspect, Err
                 };
                 policy
             }
-            Long("claimed") => policy.claimed(format("claimed", &parser.value()?)?),
+            Long("claimed") => policy.claimed(own::word("claimed", &parser.value()?, Takes::Format)?),
             Long("max-virtual-size") => {
                 policy.max_virtual_size(own::value::<ByteSize>("max-virtual-size", &parser.value()?)?.as_u64())
             }
-            Long("grant") => policy.grant(own::value::<Code>("grant", &parser.value()?)?),
+            Long("grant") => policy.grant(own::word("grant", &parser.value()?, Takes::Code)?),
             Long("hybrid") => policy.hybrid_discs(true),
             Value(file) => {
                 inspect.files.push(file);
@@ -54,12 +55,6 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Inspect, Err
         return Err("inspect takes the names of images, or - for one on standard input".into());
     }
     Ok(inspect)
-}
-
-/// A format by its name, or what there is.
-fn format(option: &str, name: &OsString) -> Result<ImageFormat, Error> {
-    let names: Vec<_> = ImageFormat::ALL.iter().map(|format| format.as_str()).collect();
-    own::value(option, name).map_err(|error| format!("{error}: write one of {}", names.join(", ")).into())
 }
 
 impl Inspect {
@@ -150,8 +145,8 @@ fn rows(inspection: &Inspection) -> Vec<(&'static str, String)> {
     let count = |count: &Option<u32>| count.filter(|count| *count > 0).map(|count| count.to_string());
     let rows = [
         ("format", Some(format.into_iter().flatten().collect::<Vec<_>>().join(", "))),
-        ("virtual size", inspection.virtual_size().map(|size| size.to_string())),
-        ("cluster size", cluster_size.map(|size| size.to_string())),
+        ("virtual size", inspection.virtual_size().map(|size| format!("{} ({size} bytes)", term::size(size)))),
+        ("cluster size", cluster_size.map(term::size)),
         ("encryption", encryption.as_ref().map(encrypted)),
         ("backing file", backing),
         ("data file", data_file.as_ref().map(ToString::to_string)),

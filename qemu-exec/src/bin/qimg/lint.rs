@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::io::Read as _;
+use std::path::Path;
 
-use qemu_exec::cmd::{ByteSize, CommandLine, Finding, LintContext, Location};
+use qemu_exec::cmd::{ByteSize, CommandLine, Finding, LintContext, Location, shell_quote};
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
@@ -28,6 +29,11 @@ pub(crate) fn report(args: impl Iterator<Item = OsString>, memory: Option<ByteSi
         let mut script = String::new();
         std::io::stdin().read_to_string(&mut script)?;
         commands(&script).into_iter().map(|(at, command)| lint(Some(at), command, &context)).collect()
+    } else if let [file] = &command[..]
+        && Path::new(file).is_file()
+    {
+        let name = shell_quote(file);
+        return Err(format!("lint reads a script on standard input: `qimg lint - <{name}`").into());
     } else {
         let context = context.exists(&exists);
         vec![Linted { at: None, findings: CommandLine::parse(command)?.lint_with(&context), unreadable: None }]

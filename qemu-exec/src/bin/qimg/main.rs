@@ -56,16 +56,17 @@ fn main() -> ExitCode {
         Action::Inspect(inspect) => inspect.run(),
         Action::Chain(chain) => chain.run(),
         Action::Doctor(doctor) => doctor.run(),
-        Action::Run(options) if options.command.first().is_some_and(|command| command == "digest") => {
-            digest::digest(&options)
+        Action::Run(options) => {
+            let run = match options.command.first() {
+                Some(command) if command == "digest" => digest::digest,
+                Some(command) if command == "import" => import::import,
+                _ => act,
+            };
+            run(&options).inspect_err(|error| {
+                let wanted = advice::is_wanted(options.pretty);
+                advice = advice::about_line(&options.command, &error.to_string()).filter(|_| wanted);
+            })
         }
-        Action::Run(options) if options.command.first().is_some_and(|command| command == "import") => {
-            import::import(&options)
-        }
-        Action::Run(options) => act(&options).inspect_err(|error| {
-            let wanted = advice::is_wanted(options.pretty);
-            advice = advice::about_line(&options.command, &error.to_string()).filter(|_| wanted);
-        }),
     });
     result.unwrap_or_else(|error| {
         complain(&*error);
@@ -111,6 +112,9 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
             }
             let plan = executor.plan(&request)?;
             writeln!(std::io::stdout(), "{}", dry_run::show(format, &plan, &invocation, &line.requires()))?;
+            if let Some(advice) = dry_run::how_to_paste(format, &plan).filter(|_| advise) {
+                complain(&*Error::from(advice));
+            }
             Ok(ExitCode::SUCCESS)
         }
         None => match view {

@@ -7,7 +7,7 @@ mod wrong;
 
 pub(crate) use commands::COMMANDS;
 pub(crate) use usage::text as usage;
-pub(crate) use wrong::{nearest, unexpected, value};
+pub(crate) use wrong::{nearest, of, unexpected, value, word};
 
 use qemu_exec::cmd::Subcommand;
 use qemu_exec::info::inspect::{Code, ImageFormat};

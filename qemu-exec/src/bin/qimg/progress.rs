@@ -79,7 +79,13 @@ impl Display {
     /// Draws no more, and passes on what was printed.
     pub(crate) fn finish(&self, outcome: &Outcome) -> io::Result<()> {
         if let Some(bar) = &self.bar {
-            if outcome.success() { bar.abandon() } else { bar.finish_and_clear() }
+            if outcome.success() {
+                bar.abandon();
+                // It leaves the cursor at the end of its line.
+                writeln!(io::stderr())?;
+            } else {
+                bar.finish_and_clear();
+            }
         }
         if self.stdout_is_data {
             return Ok(());

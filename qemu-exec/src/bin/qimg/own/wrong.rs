@@ -5,8 +5,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use lexopt::Arg;
+use qemu_exec::cmd::{ParseError, Subcommand};
 
-use super::{COMMANDS, OPTIONS};
+use super::{COMMANDS, OPTIONS, Takes};
 use crate::Error;
 
 /// An argument that a command does not take; `of` is empty for qimg itself.
@@ -26,9 +27,21 @@ pub(crate) fn unexpected(arg: Arg<'_>, of: &str) -> Error {
     format!("there is no option `{given}` of {whose}{meant}: `qimg --help` lists them").into()
 }
 
+/// What is wrong with a line of a command that is like a subcommand. The place is not told: the line that has it was
+/// made of the one that was written.
+pub(crate) fn of(command: &str, error: &ParseError) -> Error {
+    let like = COMMANDS.iter().find(|own| own.name == command).and_then(|own| own.like).map_or("", Subcommand::as_str);
+    error.kind().to_string().replacen(&format!("`{like}`"), &format!("`{command}`"), 1).into()
+}
+
 /// The value of an option.
 pub(crate) fn value<T: FromStr<Err: Display>>(option: &str, value: &OsString) -> Result<T, Error> {
     value.to_string_lossy().parse().map_err(|error| format!("--{option}: {error}").into())
+}
+
+/// The same of an option that takes one of a few words, which are told if it is another.
+pub(crate) fn word<T: FromStr<Err: Display>>(option: &str, word: &OsString, takes: Takes) -> Result<T, Error> {
+    value(option, word).map_err(|error| format!("{error}: write one of {}", takes.words().join(", ")).into())
 }
 
 /// The word that may have been meant: the one that takes the fewest changes of a letter, if that is few.

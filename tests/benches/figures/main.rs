@@ -4,7 +4,7 @@
 //! it is measured: what is measured and its yardstick take turns, the ratio is taken pair by pair, and what is shown is
 //! the median of the ratios with their quartiles. Absolute times are medians too, and say little about another machine.
 //!
-//! A group that is not built with `--release`, as under `cargo test`, only runs once and shows nothing about speed.
+//! Under `cargo test` it is only seen to compile.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -295,5 +295,5 @@ fn many_coroutines_need_address_space() {
         (is_found, died)
     };
     assert_eq!(dies(16, 400, 40), (true, true));
-    assert_eq!(dies(1, 768, 3), (false, false));
+    assert_eq!(dies(1, 2048, 3), (false, false));
 }

@@ -152,7 +152,8 @@ fn address_space_is_counted_by_coroutine() {
     assert_eq!(tight("convert -f raw -t none -m 16 a b", 1), ["address-space-tight"]);
     assert_eq!(tight("convert -f raw -t none a b", 1), ["address-space-tight"]);
     assert_eq!(tight("convert -f raw -t none a b", 2), [""; 0]);
-    assert_eq!(tight("convert -f raw -t none -m 4 a b", 1), [""; 0]);
+    assert_eq!(tight("convert -f raw -t none -m 4 a b", 1), ["address-space-tight"]);
+    assert_eq!(tight("convert -f raw -t none -m 1 a b", 1), [""; 0]);
     assert_eq!(tight("info -f raw a", 1), [""; 0]);
 }
 

@@ -211,3 +211,60 @@ pub(crate) fn iter_time_ms(time: Duration) -> Result<u32, Error> {
     }
     u32::try_from(time.as_millis()).map_err(|_| refused())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::Secret;
+
+    fn refused(luks: impl Fn(Luks) -> Luks) -> Option<Error> {
+        luks(Luks::new(Secret::new("a").unwrap())).options().err()
+    }
+
+    #[test]
+    fn ciphers_that_qemu_img_cannot_use_in_a_mode_are_refused() {
+        use CipherAlg::{Aes192, Aes256, Cast5_128};
+        for (cipher, mode, fine) in [
+            (Aes256, CipherMode::Xts, true),
+            (Aes256, CipherMode::Cbc, true),
+            (Aes192, CipherMode::Xts, true),
+            (Aes192, CipherMode::Cbc, false),
+            (Cast5_128, CipherMode::Xts, false),
+            (Cast5_128, CipherMode::Cbc, true),
+        ] {
+            let error = refused(|luks| luks.cipher(cipher).mode(mode));
+            let as_expected = if fine { error.is_none() } else { matches!(error, Some(Error::CipherMode { .. })) };
+            assert!(as_expected, "{cipher:?} {mode:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn essiv_takes_a_hash_as_long_as_a_key_of_the_cipher() {
+        let essiv = |cipher, hash| {
+            let error =
+                refused(|luks| luks.cipher(cipher).mode(CipherMode::Cbc).ivgen(IvgenAlg::Essiv).ivgen_hash(hash));
+            assert!(matches!(error, None | Some(Error::EssivHash { .. })), "{error:?}");
+            error.is_none()
+        };
+        assert!(essiv(CipherAlg::Aes256, HashAlg::Sha256));
+        assert!(!essiv(CipherAlg::Aes256, HashAlg::Sha1));
+        assert!(!essiv(CipherAlg::Cast5_128, HashAlg::Sha256));
+        assert!(refused(|luks| luks.ivgen(IvgenAlg::Plain64).ivgen_hash(HashAlg::Sha1)).is_none());
+    }
+
+    #[test]
+    fn the_time_for_a_key_is_whole_milliseconds() {
+        let most = Duration::from_millis(u32::MAX.into());
+        for (time, taken) in [
+            (Duration::from_millis(1), Some(1)),
+            (most, Some(u32::MAX)),
+            (Duration::ZERO, None),
+            (Duration::from_micros(1500), None),
+            (most + Duration::from_millis(1), None),
+        ] {
+            assert_eq!(iter_time_ms(time).ok(), taken, "{time:?}");
+        }
+    }
+}

@@ -249,3 +249,67 @@ fn ansi_c_quote(arg: &OsStr) -> String {
     out.push('\'');
     out
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{Convert, Format, Info, Luks, LuksImage, Source, Target};
+
+    #[test]
+    fn a_command_says_what_it_reads_writes_and_needs() {
+        let key = || Secret::new("open sesame").unwrap();
+        let source = Source::new("a b.luks", Format::Luks).key(key());
+        let target = Target::new("c.luks", LuksImage::new(Luks::new(key())));
+        let convert = Convert::new(source, target).invocation().unwrap();
+        assert_eq!(convert.subcommand(), "convert");
+        assert_eq!((convert.reads(), convert.writes()), (&["a b.luks".into()][..], &["c.luks".into()][..]));
+        assert_eq!(convert.output(), OutputKind::Text);
+
+        let slots: Vec<_> = convert
+            .args()
+            .iter()
+            .filter_map(|arg| match arg {
+                Arg::Secret(id) => Some(id),
+                Arg::Text(_) => None,
+            })
+            .collect();
+        assert_eq!(slots.len(), 2);
+        assert_eq!(convert.secrets().iter().map(|(id, _)| id).collect::<Vec<_>>(), slots);
+        let shown = convert.to_string();
+        assert!(shown.starts_with("qemu-img convert ") && shown.ends_with(" ./c.luks"), "{shown}");
+        assert!(shown.contains("'secret,id=") && shown.contains("file.filename=./a b.luks"), "{shown}");
+        for printed in [shown, format!("{convert:?}"), format!("{:?}", convert.args())] {
+            assert!(printed.contains("convert") && !printed.contains("sesame"), "{printed}");
+        }
+
+        let info = Info::new(Source::new("a.raw", Format::Raw)).invocation().unwrap();
+        assert_eq!((info.output(), info.writes(), info.secrets().len()), (OutputKind::Json, &[][..], 0));
+    }
+
+    #[test]
+    fn images_may_share_an_object_but_not_its_id_alone() {
+        let group =
+            |limit: &str| Object::new("throttle-group", SecretId::new("slow").unwrap()).property("x-bps-total", limit);
+        let mut invocation = Invocation::new("info");
+        invocation.define([group("1"), group("1")]).unwrap();
+        assert_eq!(invocation.argv(|_| OsString::new()).len(), 3);
+        let error = invocation.define([group("2")]).unwrap_err();
+        assert!(matches!(error, Error::ObjectIdTaken { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn an_argument_is_quoted_only_if_a_shell_would_change_it() {
+        for (arg, quoted) in [
+            ("a/b,c=d", "a/b,c=d"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("it's", r"'it'\''s'"),
+            ("a\nb\t\\'\x1b1", r"$'a\nb\t\\\'\0331'"),
+        ] {
+            assert_eq!(shell_quote(OsStr::new(arg)), quoted);
+        }
+    }
+}

@@ -47,10 +47,10 @@ fn parse(args: Vec<OsString>) -> Result<Options, Error> {
     Ok(options)
 }
 
-/// The command that runs the tests, doctests among them.
+/// The command that runs the tests, doctests among them. It goes on after a failure, since a run takes long.
 fn cargo_test(options: &Options) -> Command {
     let mut command = run::cargo();
-    command.args(["test", "--workspace", "--all-features"]).args(&options.cargo_args);
+    command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]).args(&options.cargo_args);
     if options.long {
         command.env("QEMU_TESTS_LONG", "1");
     }
@@ -68,10 +68,13 @@ mod tests {
 
     #[test]
     fn command_lines() {
-        assert_eq!(line(&[]), Ok("cargo test --workspace --all-features".to_owned()));
-        assert_eq!(line(&["--long"]), Ok("QEMU_TESTS_LONG=1 cargo test --workspace --all-features".to_owned()));
+        assert_eq!(line(&[]), Ok("cargo test --workspace --all-features --no-fail-fast".to_owned()));
+        assert_eq!(
+            line(&["--long"]),
+            Ok("QEMU_TESTS_LONG=1 cargo test --workspace --all-features --no-fail-fast".to_owned())
+        );
         let with_args = line(&["--", "argv", "--", "--long"]);
-        assert_eq!(with_args, Ok("cargo test --workspace --all-features argv -- --long".to_owned()));
+        assert_eq!(with_args, Ok("cargo test --workspace --all-features --no-fail-fast argv -- --long".to_owned()));
         assert_eq!(line(&["argv"]), Err(2));
     }
 }

@@ -259,3 +259,41 @@ impl NewImage {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{Luks, Secret};
+
+    fn luks() -> Luks {
+        Luks::new(Secret::new("a").unwrap())
+    }
+
+    #[test]
+    fn an_image_that_holds_a_name_cannot_be_renamed() {
+        let renamed = |image: NewImage| image.can_be_renamed();
+        assert!(renamed(Raw::new().into()) && renamed(Qcow2::new().into()));
+        assert!(!renamed(Vmdk::new().into()));
+        assert!(!renamed(Qcow2::new().data_file("data").into()));
+    }
+
+    #[test]
+    fn what_is_encrypted_says_so() {
+        let encrypted = |image: NewImage| image.is_encrypted();
+        assert!(encrypted(LuksImage::new(luks()).into()) && encrypted(Qcow2::new().encryption(luks()).into()));
+        assert!(!encrypted(Qcow2::new().into()) && !encrypted(Raw::new().into()));
+    }
+
+    #[test]
+    fn sizes_that_qemu_img_refuses_or_rounds_are_refused() {
+        let most = 0x7fff_ffff_c000_0000;
+        let fine = |image: NewImage, size| image.check_size(ByteSize::bytes(size)).is_ok();
+        assert!(fine(Raw::new().into(), most) && !fine(Raw::new().into(), most + 1));
+        assert!(fine(Raw::new().into(), 1));
+        assert!(fine(Qcow2::new().into(), 512) && !fine(Qcow2::new().into(), 513));
+        assert!(fine(Vpc::new().force_size(true).into(), 512) && !fine(Vpc::new().force_size(true).into(), 513));
+        assert!(fine(Qcow::new().into(), 512) && !fine(Qcow::new().into(), 0));
+    }
+}

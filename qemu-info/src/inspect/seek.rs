@@ -132,6 +132,29 @@ mod tests {
         }
     }
 
+    /// A disk of which every read fails, but for one that a signal interrupts.
+    struct Failing(u32);
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            self.0 += 1;
+            assert!(self.0 < 3, "asked again after it failed");
+            Err(if self.0 == 1 { io::ErrorKind::Interrupted.into() } else { io::Error::other("bad sector") })
+        }
+    }
+
+    impl Seek for Failing {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(1 << 20)
+        }
+    }
+
+    #[test]
+    fn a_read_that_fails_is_the_callers_to_know() {
+        let error = inspect(Failing(0), &Policy::untrusted()).unwrap_err();
+        assert!(error.to_string().contains("bad sector"), "{error:?}");
+    }
+
     #[test]
     fn what_is_read_is_bounded() {
         // As many snapshots as there may be.

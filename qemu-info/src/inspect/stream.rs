@@ -240,3 +240,37 @@ fn cut(bytes: &[u8], offset: u64, length: usize) -> &[u8] {
     let rest = bytes.get(start..).unwrap_or_default();
     rest.get(..length).unwrap_or(rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_beyond_the_head_is_bounded() {
+        let piece = |index: usize| (limits::HEAD + index * limits::PIECE) as u64;
+        let mut seen = Seen::default();
+        let kept = (0..9).filter(|index| seen.want(piece(*index), limits::PIECE)).count();
+        assert_eq!(kept * limits::PIECE, limits::READ);
+        assert!(seen.want(piece(0), limits::PIECE), "it is kept already");
+
+        let mut seen = Seen::default();
+        let kept = (0..99).filter(|index| seen.want(piece(*index), 1)).count();
+        assert_eq!(kept, limits::PARTS);
+    }
+
+    #[test]
+    fn of_what_has_passed_the_last_bytes_are_kept() {
+        let mut seen = Seen::default();
+        for byte in 0..99 {
+            seen.take(&[byte; limits::TAIL]);
+            assert!(seen.tail.len() <= 2 * limits::TAIL && seen.tail.ends_with(&[byte; limits::TAIL]), "{byte}");
+        }
+    }
+
+    #[test]
+    fn no_one_may_ask_for_more_than_a_piece() {
+        let mut seen = Seen::default();
+        assert!(matches!(seen.at(0, limits::PIECE + 1), Err(Stop::Lost)));
+        assert!(matches!(seen.at(0, limits::PIECE), Err(Stop::Wait)));
+    }
+}

@@ -28,6 +28,15 @@ fn entry(image: Image, at: usize) -> Image {
     image.be64(at, 5 * CLUSTER).be32(at + 8, 1).put(at + 16, &[1, 16, 0, 1]).put(at + 24, b"b")
 }
 
+/// An image with subclusters, and clusters of so many bits.
+fn subclusters(cluster_bits: u32) -> Image {
+    let cluster = 1 << cluster_bits;
+    let image = image().be64(72, 1 << 4).be32(20, cluster_bits).be64(40, 3 * cluster).be64(48, cluster);
+    let mut image = image;
+    image.bytes.resize(8 << cluster_bits, 0);
+    image
+}
+
 /// An image with one snapshot: its table is in the fifth cluster, its L1 table in the sixth.
 fn with_snapshot() -> Image {
     let at = 4 * CLUSTER as usize;
@@ -50,6 +59,11 @@ fn what_qemu_img_writes_is_accepted() {
         image(),
         version_2,
         image().be32(100, 104),
+        // What stands behind a header of that length is an extension, not its type of compression.
+        image().be32(100, 104).be32(104, BACKING_FORMAT).be32(108, 3).put(112, b"raw"),
+        // Without an offset, there is no name.
+        image().be32(16, 3),
+        subclusters(14),
         image().be32(36, 0).be64(24, 0).be64(40, 0),
         image().be64(72, 1),
         image().be64(72, 8).put(104, &[1]),
@@ -96,6 +110,10 @@ fn facts_are_what_the_header_says() {
     assert_eq!(facts.data_file.as_ref().unwrap().as_bytes(), b"/dev/sda");
     assert_eq!(facts.header_extensions, [BACKING_FORMAT, DATA_FILE]);
 
+    let plain = image().be32(16, 3).inspected(&Policy::facts_only());
+    assert_eq!((plain.facts().dirty, plain.facts().corrupt), (false, false));
+    assert_eq!(plain.facts().backing_file, None);
+
     let unnamed = image().be64(72, 4).inspected(&Policy::facts_only());
     assert_eq!(unnamed.verdict(), Verdict::Accept);
     assert_eq!(unnamed.facts().data_file.as_ref().unwrap().as_bytes(), b"");
@@ -118,6 +136,10 @@ fn each_field_of_the_header_is_checked() {
         (image().backing_file(b"a"), &[(BackingFile, 8)]),
         (image().backing_file(b"a").be64(8, CLUSTER + 1), &[(BackingFile, 8), (Malformed, 8)]),
         (image().backing_file(b"a").be32(16, 1024), &[(BackingFile, 8), (Malformed, 16)]),
+        (
+            image().backing_file(b"a").be64(8, CLUSTER - 8).be32(16, 8).cut(CLUSTER as usize - 1),
+            &[(BackingFile, 8), (Truncated, 8)],
+        ),
         (image().backing_file(b"a").be64(8, CLUSTER - 1).be32(16, 2), &[(BackingFile, 8), (Malformed, 16)]),
         (
             image().be64(24, 17 << 40).be32(36, 17 << 19),
@@ -144,6 +166,7 @@ fn each_field_of_the_header_is_checked() {
         (image().put(104, &[1]), &[(Malformed, 104)]),
         (image().put(104, &[2]), &[(Unsupported, 104)]),
         (image().be64(72, 1 << 4), &[(Malformed, 72)]),
+        (subclusters(13), &[(Malformed, 72)]),
         (image().be64(88, 1 << 1), &[(Malformed, 88)]),
         (image().be32(96, 7), &[(Malformed, 96)]),
         (image().be32(100, 103), &[(Malformed, 100)]),
@@ -210,6 +233,9 @@ fn each_bitmap_is_checked() {
         with_bitmap().be32(at + 8, 0),
         with_bitmap().be32(at + 8, 2),
         with_bitmap().be32(at + 8, u32::MAX),
+        // In use: its size need not fit the disk, and is still bounded.
+        with_bitmap().be32(at + 8, 0).put(at + 15, &[1]),
+        with_bitmap().be32(at + 8, (128 << 10) + 1).put(at + 15, &[1]),
     ];
     for (index, image) in bad.iter().enumerate() {
         assert_eq!(image.refused_for(), [(Malformed, 4 * CLUSTER)], "{index}");
@@ -273,5 +299,10 @@ fn a_first_cluster_that_is_not_ciphertext_is_found() {
         for none in [0, (1 << 62) + 5 * CLUSTER, data + 1, (1 << 63) + 6 * CLUSTER, 99 * CLUSTER] {
             assert_eq!(nested(encrypted.clone(), none).refused_for(), [], "{none:#x}");
         }
+        // The clusters are another file's, so what this one has there says nothing.
+        let outside = nested(encrypted.clone(), data).be64(72, 1 << 2);
+        assert_eq!(outside.refused_for(), [(DataFile, 72)]);
+        let empty = nested(encrypted, data).be64(24, 0).be32(36, 0);
+        assert_eq!(empty.refused_for(), []);
     }
 }

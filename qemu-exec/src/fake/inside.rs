@@ -91,7 +91,8 @@ pub(super) fn bitmap(files: &mut Files, line: &Line) -> Result<()> {
         return Err(Fault::Locked(other.name.clone()));
     }
     let granularity = line.value("g")?.map(read::<ByteSize>).transpose()?.map(ByteSize::as_u64);
-    for (option, value) in line.given() {
+    const ACTIONS: [&str; 6] = ["add", "remove", "clear", "enable", "disable", "merge"];
+    for (option, value) in line.given().filter(|(option, _)| ACTIONS.contains(option)) {
         let value = value.map(utf8).transpose()?;
         act(files, &image, other.as_ref(), Action { option, value, name, granularity })?;
     }

@@ -10,8 +10,8 @@ use std::cell::Cell;
 use pair::Pair;
 use proptest::test_runner::{Config, TestRunner};
 use qemu_cmd::{
-    Backing, ByteSize, Check, CommandLine, Commit, Create, Format, Info, Qcow2, QemuVersion, Raw, Rebase, Snapshot,
-    Source, Subcommand,
+    Backing, BitmapAction, ByteSize, Check, CommandLine, Commit, Create, Format, Info, Qcow2, QemuVersion, Raw, Rebase,
+    Snapshot, Source, Subcommand,
 };
 use qemu_exec::fake::FakeExecutor;
 use qemu_exec::{Error, ErrorKind, Executor as _, Limit, Limits, Outcome, QemuImg, Request};
@@ -54,6 +54,14 @@ fn the_fake_does_what_the_real_one_does() {
     // What the fake says it cannot do is neither done nor compared: that must be the exception.
     assert!(done.get() * 3 > steps.get() * 2, "{} of {} steps were done", done.get(), steps.get());
     assert!(compared.get() > 15 * cases as usize, "{} answers were compared", compared.get());
+}
+
+#[test]
+fn a_bitmap_is_made_and_removed_by_one_command() {
+    let pair = Pair::new();
+    let actions = vec![BitmapAction::Add { granularity: None }, BitmapAction::Remove];
+    let both = Step::Bitmap { file: 1, name: "x", actions, from: None };
+    assert!(chain().iter().chain([&both]).all(|step| pair.step(step)));
 }
 
 /// A client of a fake that has a disk `/a` and an overlay `/b`.

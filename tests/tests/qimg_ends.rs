@@ -98,6 +98,8 @@ impl Long {
         command.args("convert -m 1 -S 0 -r 64k -f raw -O raw".split(' ')).arg(&from).arg(&to);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let qemu_img = qemu_img_with(directory.path());
+        // timeout(1) forgets its child if it is told to end in the moment in which it has made it.
+        std::thread::sleep(Duration::from_millis(200));
         Self { directory, child, qemu_img }
     }
 

@@ -82,13 +82,15 @@ pub(super) fn bitmap(files: &mut Files, line: &Line) -> Result<()> {
         Some(other) => Some(named(other, line.format("F")?, false)?),
         None => None,
     };
-    // qemu opens a raw image for writing only once something is written.
-    let locks = files.image(&image)?.qcow2.is_some();
+    // qemu opens a raw image for writing only once something is written, and what is below the other is not locked.
     if let Some(other) = &other
-        && files.chain(other)?.iter().any(|below| below.path() == image.path())
-        && locks
+        && other.path() == image.path()
+        && files.image(&image)?.qcow2.is_some()
     {
         return Err(Fault::Locked(other.name.clone()));
+    }
+    if let Some(other) = &other {
+        files.chain(other)?;
     }
     let granularity = line.value("g")?.map(read::<ByteSize>).transpose()?.map(ByteSize::as_u64);
     const ACTIONS: [&str; 6] = ["add", "remove", "clear", "enable", "disable", "merge"];

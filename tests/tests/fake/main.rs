@@ -64,6 +64,14 @@ fn a_bitmap_is_made_and_removed_by_one_command() {
     assert!(chain().iter().chain([&both]).all(|step| pair.step(step)));
 }
 
+#[test]
+fn a_bitmap_of_an_overlay_can_be_merged_but_not_one_of_the_image_itself() {
+    let pair = Pair::new();
+    let merge = |from| Step::Bitmap { file: 1, name: "x", actions: vec![BitmapAction::Merge("x".into())], from };
+    let steps = [merge(Some(2)), merge(Some(1)), merge(None)];
+    assert!(chain().iter().chain(&steps).all(|step| pair.step(step)));
+}
+
 /// A client of a fake that has a disk `/a` and an overlay `/b`.
 fn small() -> (FakeExecutor, QemuImg<FakeExecutor>) {
     let fake = FakeExecutor::new();

@@ -68,11 +68,13 @@ pub(crate) struct Child {
     /// How long a drop waits for its end, and who waits for it then.
     patience: Duration,
     heir: Option<fn(Pid)>,
+    /// What ends a child that need not be ours to signal, when it is dropped.
+    tether: Option<OwnedFd>,
 }
 
 impl Child {
-    pub(crate) const fn new(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd, exit: None, patience: DRAIN, heir: None }
+    pub(crate) const fn new(pid: Pid, pidfd: OwnedFd, tether: Option<OwnedFd>) -> Self {
+        Self { pid, pidfd, exit: None, patience: DRAIN, heir: None, tether }
     }
 
     /// Makes a drop wait only this long, and leave it to another after that to reap the child.
@@ -83,10 +85,25 @@ impl Child {
         self
     }
 
+    /// Has it end in order.
+    fn terminate(&mut self) {
+        self.tether = None;
+        self.signal(Signal::TERM);
+        // What is stopped takes it only when it goes on.
+        self.signal(Signal::CONT);
+    }
+
     fn signal(&self, signal: Signal) {
         if self.exit.is_none() {
             // It fails only when there is nobody left, or nobody whom we may signal.
             let _ = kill_process_group(self.pid, signal);
+        }
+    }
+
+    fn wait_patiently(&mut self) {
+        let gone = Instant::now() + self.patience;
+        while matches!(self.try_wait(), Ok(None)) && Instant::now() < gone {
+            let _ = poll_until(&[Some((self.pidfd.as_fd(), PollFlags::IN))], Some(gone));
         }
     }
 
@@ -101,12 +118,14 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if let Ok(None) = self.try_wait() {
+            if self.tether.is_some() {
+                // Its shell has others to end, who are not in its group.
+                self.terminate();
+                self.wait_patiently();
+            }
             self.signal(Signal::KILL);
             // A child that survives KILL is not ours to signal, and must not keep us.
-            let gone = Instant::now() + self.patience;
-            while matches!(self.try_wait(), Ok(None)) && Instant::now() < gone {
-                let _ = poll_until(&[Some((self.pidfd.as_fd(), PollFlags::IN))], Some(gone));
-            }
+            self.wait_patiently();
             match self.heir {
                 Some(heir) if self.exit.is_none() => heir(self.pid),
                 _ => {}
@@ -145,9 +164,7 @@ impl<W: Waiting> Watch<'_, W> {
             };
             match reason {
                 None => {
-                    self.child.signal(Signal::TERM);
-                    // What is stopped takes it only when it goes on.
-                    self.child.signal(Signal::CONT);
+                    self.child.terminate();
                 }
                 Some(_) if !due => continue,
                 Some(_) => {

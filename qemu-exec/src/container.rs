@@ -152,7 +152,7 @@ impl Reach for ContainerExecutor {
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
         let there = tether::launch(request, &self.qemu_img, args, &self.environment);
-        let there = tether::tethered(self, request, there, "sh");
+        let there = tether::tethered(request, there, "sh", self.memory);
         let mut args: Vec<OsString> = ["run", "--rm", "-i", "--pull=never"].map(Into::into).into();
         args.push(joined("--network=", &self.network));
         if let Some(memory) = self.memory {

@@ -210,15 +210,11 @@ pub(crate) async fn run<W: Waiting>(
     let mut filled = scheme
         .fill(request.launched())
         .map_err(|source| could_not(request, "the secrets could not be put into memory files", source))?;
-    let _tether = match how {
-        Start::Tethered => {
-            let pipe = secrets::tether(filled.stdin.take());
-            let (stdin, end) = pipe.map_err(|source| could_not(request, "no pipe could be made", source))?;
-            filled.stdin = Some(stdin);
-            Some(end)
-        }
-        _ => None,
-    };
+    if how == Start::Tethered {
+        let pipe = secrets::tether(filled.stdin.take());
+        let (stdin, end) = pipe.map_err(|source| could_not(request, "no pipe could be made", source))?;
+        (filled.stdin, filled.tether) = (Some(stdin), Some(end));
+    }
     let launch = launch(std::mem::take(&mut filled.args));
     // It outlives the child, whatever becomes of that.
     let group = launch.cgroup.as_ref().map(|cgroup| cgroup.make().map_err(|error| error.about(request.invocation)));

@@ -41,6 +41,8 @@ pub(crate) struct Filled {
     pub(crate) stdin: Option<OwnedFd>,
     /// What the descriptors after those handed over must be.
     pub(crate) secrets: Vec<OwnedFd>,
+    /// The other end of standard input, if the child is to end when this does.
+    pub(crate) tether: Option<OwnedFd>,
 }
 
 impl<'a> Scheme<'a> {

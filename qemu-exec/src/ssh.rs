@@ -109,7 +109,7 @@ impl Reach for SshExecutor {
 
     fn launch(&self, request: &Request<'_>, args: Vec<OsString>) -> Launch {
         let there = tether::launch(request, &self.qemu_img, args, &self.environment);
-        let there = tether::tethered(self, request, there, "sh");
+        let there = tether::tethered(request, there, "sh", None);
         let mut args: Vec<OsString> = vec!["-T".into()];
         let options = FIXED.iter().map(OsString::from).chain(self.options.clone()).chain(DEFAULTS.map(Into::into));
         args.extend(options.flat_map(|option| ["-o".into(), option]));

@@ -65,6 +65,7 @@ pub(crate) struct Prepared {
     descriptors: Descriptors,
     /// The entrance of the control group that it is to be in.
     cgroup: Option<OwnedFd>,
+    tether: Option<OwnedFd>,
 }
 
 /// The other ends of a child's output; the first is `None` if it writes to the caller's own standard output.
@@ -75,13 +76,14 @@ pub(crate) fn prepare(
     start: Start,
     launch: Launch,
     streams: OwnStreams,
-    filled: Filled,
+    mut filled: Filled,
     cgroup: Option<OwnedFd>,
     request: &Request<'_>,
 ) -> Result<(Prepared, Pipes), Error> {
+    let tether = filled.tether.take();
     let (descriptors, stdout, stderr) =
         descriptors(streams, filled, request).map_err(|source| could_not_start(source).about(request.invocation))?;
-    Ok((Prepared { start, launch, descriptors, cgroup }, (stdout, stderr)))
+    Ok((Prepared { start, launch, descriptors, cgroup, tether }, (stdout, stderr)))
 }
 
 impl Prepared {
@@ -95,7 +97,7 @@ impl Prepared {
             Start::Native => native(&self.launch, &self.descriptors, self.cgroup.as_ref())?,
             Start::Portable | Start::Tethered => portable(&self.launch, self.descriptors).map_err(could_not_start)?,
         };
-        Ok(Child::new(pid, pidfd))
+        Ok(Child::new(pid, pidfd, self.tether))
     }
 }
 

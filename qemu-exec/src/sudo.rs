@@ -9,24 +9,25 @@ use crate::program::Program;
 use crate::start::Start;
 use crate::trace::traced;
 use crate::waiting::{Blocking, Waiting, now};
-use crate::{Error, Executor, Launch, Outcome, Plan, Request, local};
+use crate::{Error, Executor, Launch, Outcome, Plan, Request, local, tether};
 
 /// Runs qemu-img through `sudo -n`, which never asks for a password: as root, or as [`user`](Self::user).
 ///
-/// What sudo starts is `env`, `timeout` and `prlimit`, as far as they are needed, and then qemu-img: sudo
+/// What sudo starts is `sh`, `env`, `timeout` and `prlimit`, as far as they are needed, and then qemu-img: sudo
 /// resets the environment, its PAM modules can reset limits, and a process of root cannot be signalled by the
-/// caller. So the policy of sudoers must allow `env`, which is to say everything: this is for a caller who may
+/// caller. So the policy of sudoers must allow `/bin/sh`, which is to say everything: this is for a caller who may
 /// be root, not for one who must not.
 ///
 /// A new image is written under its own name, where a run that fails leaves what it has: the unfinished file of a
 /// [`Staging`](crate::Staging) would belong to the caller. Where caller and user are both root it is as without sudo.
 ///
-/// **What is not guaranteed**: that qemu-img ends with its caller. sudo does away with the signal that would tell it, and
-/// a caller who is not root may not send it one either. A qemu-img whose caller was killed, or whom such a caller has
-/// cancelled, goes on until it is done or its time is up, so give it a timeout; a new image that it writes gets no name.
+/// The shell holds standard input, and ends qemu-img when that ends: when the command is cancelled, which a caller who is
+/// not root could not do by a signal, or when the caller is gone, however that came about. Only where an image comes on
+/// standard input ([`Request::inherit_stdin`](crate::Request::inherit_stdin)) there is no shell, and a qemu-img whose
+/// caller was killed goes on until it is done or its time is up.
 ///
-/// **Where sudoers logs input (`log_input`), sudo writes what comes on standard input to its log**: a secret, or the
-/// key of several. Switch that off for whoever runs qemu-img with secrets.
+/// **Where sudoers logs input (`log_input`), sudo writes what comes on standard input to its log**: the key of the
+/// secrets. Switch that off for whoever runs qemu-img with secrets.
 #[derive(Debug)]
 pub struct SudoExecutor {
     user: Option<String>,
@@ -85,7 +86,11 @@ impl SudoExecutor {
             options.extend(["-u".into(), user.into()]);
         }
         options.push("--".into());
-        self.front.launch(request, args).wrap(self.sudo.path(), options)
+        let mut launch = self.front.launch(request, args);
+        if start_of(request) == Start::Tethered {
+            launch = tether::tethered(request, launch, "/bin/sh", None);
+        }
+        launch.wrap(self.sudo.path(), options)
     }
 
     pub(crate) async fn run_by<W: Waiting>(&self, waiting: W, request: Request<'_>) -> Result<Outcome, Error> {
@@ -96,8 +101,17 @@ impl SudoExecutor {
         self.front.check(request.invocation)?;
         let request = &self.as_other(request);
         self.resolve(request).map_err(|error| error.about(request.invocation))?;
-        local::run_timed(waiting, request, Start::Portable, |args| self.launch(request, args)).await
+        let launch = |args| self.launch(request, args);
+        match start_of(request) {
+            Start::Tethered => tether::run_there(waiting, request, launch).await,
+            start => local::run_timed(waiting, request, start, launch).await,
+        }
     }
+}
+
+/// Standard input is its tether, unless an image comes on it.
+fn start_of(request: &Request<'_>) -> Start {
+    if request.inherit_stdin { Start::Portable } else { Start::Tethered }
 }
 
 impl Executor for SudoExecutor {
@@ -106,7 +120,7 @@ impl Executor for SudoExecutor {
         self.front.check(request.invocation)?;
         let _ = self.resolve(request);
         let request = &self.as_other(request);
-        Ok(local::plan(request, Start::Portable, |args| self.launch(request, args)))
+        Ok(local::plan(request, start_of(request), |args| self.launch(request, args)))
     }
 
     fn run<'a>(&self, request: Request<'a>) -> Result<Outcome, Error> {

@@ -131,7 +131,7 @@ impl Reach for SystemdRunExecutor {
             options.extend(["-p".into(), format!("RuntimeMaxSec={most}").into()]);
         }
         options.push("--".into());
-        let service = tether::tethered(self, request, self.front.launch(request, args), "/bin/sh");
+        let service = tether::tethered(request, self.front.launch(request, args), "/bin/sh", self.memory);
         options.push(service.program.into_os_string());
         options.extend(service.args.iter().map(unexpanded));
         tether::reaching(self.systemd_run.path(), options, &["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"])

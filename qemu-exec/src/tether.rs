@@ -62,7 +62,7 @@ async fn run_untraced<W: Waiting, R: Reach>(waiting: W, reach: &R, request: Requ
         return Ok(outcome);
     }
     let said = request.invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
-    match reach.failure(code, &said) {
+    match reach.failure(code, &said).or_else(|| missing(code, &said)) {
         Some((kind, message)) => {
             Err(Error::new(kind).message(message).about(request.invocation).ended(Some(code), None).said(&said))
         }
@@ -70,11 +70,19 @@ async fn run_untraced<W: Waiting, R: Reach>(waiting: W, reach: &R, request: Requ
     }
 }
 
+/// What is not there, if that is why. The loader, too, exits with that.
+fn missing(code: i32, said: &str) -> Option<(ErrorKind, String)> {
+    let seekers = ["sh: ", "env: ", "timeout: ", "prlimit: "];
+    let why = said.lines().find(|line| seekers.iter().any(|seeker| line.starts_with(seeker)))?;
+    (code == 127).then(|| (ErrorKind::ProgramMissing, format!("a program is missing elsewhere: {why}")))
+}
+
 /// What the script exits with if the kernel has killed something in its control group. qemu-img never does, and there is
 /// no such signal.
 const OUT_OF_MEMORY: i32 = 254;
 
-/// A script that runs its arguments as a command, which gets TERM when standard input ends. With a key, the first line
+/// A script that runs its arguments as a command, which gets TERM when standard input ends, unless that is a terminal or
+/// `/dev/null`, as where somebody pastes what a dry run shows. With a key, the first line
 /// of that is the command's standard input: a shell's own `read` takes no byte more than the line, and its own `echo` shows
 /// in no list of processes.
 ///
@@ -93,7 +101,8 @@ fn script(key: bool, bounded: bool) -> String {
     };
     format!(
         "exec 3<&0 </dev/null; {feed}\"$@\" 3<&- & c=$!; exec >/dev/null 2>&1; trap \"kill $c\" TERM; \
-         {{ cat <&3; kill $c; }} & w=$!; wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; {ask}exit $s"
+         w=; [ -c /dev/fd/3 ] || {{ {{ cat <&3; kill $c; }} & w=$!; }}; \
+         wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; {ask}exit $s"
     )
 }
 
@@ -108,35 +117,22 @@ pub(crate) fn launch(request: &Request<'_>, qemu_img: &Path, args: Vec<OsString>
     launch.with_env_as_args("env".as_ref())
 }
 
-/// The launch in a shell that ends it with its standard input.
-pub(crate) fn tethered<R: Reach>(reach: &R, request: &Request<'_>, launch: Launch, shell: &str) -> Launch {
-    let script = script(!request.invocation.secrets().is_empty(), reach.memory().is_some());
+/// The launch in a shell that ends it with its standard input, and tells if this much memory was not enough.
+pub(crate) fn tethered(request: &Request<'_>, launch: Launch, shell: &str, memory: Option<ByteSize>) -> Launch {
+    let script = script(!request.invocation.secrets().is_empty(), memory.is_some());
     launch.wrap(shell.as_ref(), vec!["-c".into(), script.into(), "sh".into()])
 }
 
-/// Runs what [`launch`] was wrapped into.
-async fn run_there<W: Waiting>(
+/// Runs what is [`tethered`].
+pub(crate) async fn run_there<W: Waiting>(
     waiting: W,
     request: &Request<'_>,
     launch: impl FnOnce(Vec<OsString>) -> Launch + Send,
 ) -> Result<Outcome, Error> {
     let mut outcome = local::run_timed(waiting, request, Start::Tethered, launch).await?;
-    match outcome.end {
-        // There are 64 signals.
-        End::Exited(code @ 129..=192) => outcome.end = End::Signaled(code - 128),
-        // The loader, too, exits with that.
-        End::Exited(127) => {
-            let said = request.invocation.redact(&String::from_utf8_lossy(&outcome.stderr));
-            let seekers = ["sh: ", "env: ", "timeout: ", "prlimit: "];
-            if let Some(why) = said.lines().find(|line| seekers.iter().any(|seeker| line.starts_with(seeker))) {
-                return Err(Error::new(ErrorKind::ProgramMissing)
-                    .message(format!("a program is missing elsewhere: {why}"))
-                    .about(request.invocation)
-                    .ended(Some(127), None)
-                    .said(&said));
-            }
-        }
-        _ => {}
+    // There are 64 signals.
+    if let End::Exited(code @ 129..=192) = outcome.end {
+        outcome.end = End::Signaled(code - 128);
     }
     Ok(outcome)
 }

@@ -248,11 +248,23 @@ fn json_shows_limits_and_sudo() {
         assert_eq!(object["argv"], json!(["qemu-img", "create", "new", "1M"]), "{options:?}");
         (object["launch"].clone(), object["env"].clone(), object["limits"].clone())
     };
+    // The script of the shell is one argument, which ends qemu-img with the caller.
+    let unscripted = |mut launch: Value| {
+        let args = launch.as_array_mut().unwrap();
+        let shell = args.iter().position(|arg| arg == "/bin/sh").unwrap();
+        assert!(args[shell + 2].as_str().unwrap().contains("cat <&3; kill"), "{args:?}");
+        args[shell + 2] = "…".into();
+        launch
+    };
+    let through_sudo = |options: &[&str]| {
+        let (sudo, env, limits) = launch(options);
+        (unscripted(sudo), env, limits)
+    };
     let local = json!([qemu_img, "create", "new", "1M"]);
     let none = json!({});
     let plain = json!({"LC_ALL": "C", "LANG": "C"});
     let bounded = json!({"LC_ALL": "C", "LANG": "C", "MALLOC_ARENA_MAX": "1"});
-    let (c, lang) = ("LC_ALL=C", "LANG=C");
+    let (c, lang, sh) = ("LC_ALL=C", "LANG=C", "/bin/sh");
     assert_eq!(launch(&["--timeout=3"]), (local.clone(), plain.clone(), none.clone()));
     assert_eq!(launch(&["--limit-cpu", "1.5"]), (local.clone(), plain.clone(), json!({"cpu": {"soft": 2, "hard": 3}})));
     assert_eq!(
@@ -260,22 +272,36 @@ fn json_shows_limits_and_sudo() {
         (local, bounded.clone(), json!({"as": {"soft": 512 << 20, "hard": 512 << 20}}))
     );
     assert_eq!(
-        launch(&["--sudo"]),
-        (json!([sudo, "-n", "--", env, c, lang, qemu_img, "create", "new", "1M"]), plain.clone(), none.clone())
+        through_sudo(&["--sudo"]),
+        (
+            json!([sudo, "-n", "--", sh, "-c", "…", "sh", env, c, lang, qemu_img, "create", "new", "1M"]),
+            plain.clone(),
+            none.clone()
+        )
     );
     assert_eq!(
-        launch(&["--sudo=nobody"]),
-        (json!([sudo, "-n", "-u", "nobody", "--", env, c, lang, qemu_img, "create", "new", "1M"]), plain, none)
+        through_sudo(&["--sudo=nobody"]),
+        (
+            json!([
+                sudo, "-n", "-u", "nobody", "--", sh, "-c", "…", "sh", env, c, lang, qemu_img, "create", "new", "1M"
+            ]),
+            plain,
+            none
+        )
     );
     // Behind sudo, which may reset them, limits are set by a program.
     assert_eq!(
-        launch(&["--sudo=nobody", "--limit-cpu=5", "--limit-memory=1G", "--timeout=2.5"]).0,
+        through_sudo(&["--sudo=nobody", "--limit-cpu=5", "--limit-memory=1G", "--timeout=2.5"]).0,
         json!([
             sudo,
             "-n",
             "-u",
             "nobody",
             "--",
+            sh,
+            "-c",
+            "…",
+            "sh",
             env,
             c,
             lang,
@@ -318,10 +344,9 @@ fn json_shows_how_secrets_come() {
     assert_eq!(object_of_one["fds"], json!({"3": "k"}));
     // A process that is given a secret makes no core file.
     assert_eq!(object_of_one["limits"], json!({"core": {"soft": 0, "hard": 0}}));
-    // sudo passes on standard input only.
+    // sudo passes on standard input only, which is a line with a key.
     let through_sudo = object(here, &["--sudo"], &one);
-    assert_eq!(through_sudo["argv"], spelled("secret,id=k,file=/dev/stdin"));
-    assert_eq!(through_sudo["secrets"], json!([{"id": "k", "delivery": "stdin"}]));
+    assert_eq!(through_sudo["secrets"], json!([{"id": "k", "delivery": "wrapped"}]));
     assert_eq!(through_sudo["fds"], json!({}));
     assert_eq!((&object_of_one["reads"], &object_of_one["writes"]), (&json!(["/a"]), &json!(["b"])));
     for object in [

@@ -1,5 +1,4 @@
 //! The caller is killed, at any moment: no qemu-img lives on, no half image has the name, and no passphrase is in a file.
-//! Under sudo, qemu-img lives on until its time is up.
 //!
 //! The caller is this program once more. Moments are drawn from a seed, which is printed, and can be given as
 //! `FAULTS_SEED`; and those that are too short to be met by chance are given by strace(1), at a system call.
@@ -26,8 +25,10 @@ const RATE: &str = "FAULTS_CALLER_RATE";
 /// So that the name is there before long; and so that who lives on is seen to.
 const QUICK: u64 = 8 << 10;
 const SLOW: u64 = 32;
-/// How long it may take by the clock, which under sudo is all that ends it.
-const TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long it may take by the clock, which is not to be what ends it.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long what the caller has started may live on: sudo is not quick to be told.
+const SOON: Duration = Duration::from_secs(5);
 
 const OLD: &[u8] = b"what was there";
 
@@ -117,7 +118,7 @@ impl Callers {
             // A sudo that was being started has not got its arguments yet.
             std::thread::sleep(Duration::from_millis(300));
         }
-        let soon = Instant::now() + if self.by_sudo() { TIMEOUT * 2 } else { TIMEOUT / 3 };
+        let soon = Instant::now() + SOON;
         while !processes_about(self.directory.path()).is_empty() && Instant::now() < soon {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -81,7 +81,7 @@ fn the_arguments_of_a_container() {
         .option("--cpus=1.5")
         .env("CEPH_ARGS", "-nx");
     let script = "exec 3<&0 </dev/null; \"$@\" 3<&- & c=$!; exec >/dev/null 2>&1; trap \"kill $c\" TERM; \
-                  { cat <&3; kill $c; } & w=$!; wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; \
+                  w=; [ -c /dev/fd/3 ] || { { cat <&3; kill $c; } & w=$!; }; wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; \
                   [ $s = 137 ] && { while IFS=: read -r n m p; do [ \"$m\" ] || g=$p; done </proc/self/cgroup; \
                   for f in \"/sys/fs/cgroup$g/memory.events\" /sys/fs/cgroup/memory/memory.oom_control; do \
                   while read -r n m; do [ \"$n\" = oom_kill ] && [ \"$m\" != 0 ] && s=254; done <\"$f\"; done; }; exit $s";

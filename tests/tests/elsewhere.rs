@@ -228,7 +228,8 @@ fn a_dry_run_shows_it_all() {
     let request = Request::new(&invocation).limits(Limits::metadata()).timeout(Some(Duration::from_secs(60)));
     let launch = SshExecutor::new("backup@host").option("Port=2222").plan(&request).unwrap().launch;
     let script = "exec 3<&0 </dev/null; \"$@\" 3<&- & c=$!; exec >/dev/null 2>&1; \
-                  trap \"kill $c\" TERM; { cat <&3; kill $c; } & w=$!; wait $c; s=$?; kill $w; [ $s = 143 ] && kill -9 -$c; exit $s";
+                  trap \"kill $c\" TERM; w=; [ -c /dev/fd/3 ] || { { cat <&3; kill $c; } & w=$!; }; wait $c; s=$?; \
+                  kill $w; [ $s = 143 ] && kill -9 -$c; exit $s";
     let wanted = format!(
         "exec sh -c '{script}' sh env LC_ALL=C LANG=C MALLOC_ARENA_MAX=1 timeout --kill-after=5 60 \
          prlimit --cpu=30:31 --as=1073741824 qemu-img info '/vm/it'\\''s' --force-share --output=json -f raw"

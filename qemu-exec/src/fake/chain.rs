@@ -72,6 +72,10 @@ pub(super) fn commit(files: &mut Files, line: &Line) -> Result<()> {
     let Some(base) = lower.first() else {
         return Err(Fault::Failed("Image does not have a backing file".into()));
     };
+    let sizes = above.iter().map(|image| Ok(files.image(image)?.disk.size)).collect::<Result<Vec<_>>>()?;
+    if sizes.iter().any(|size| Some(size) != sizes.first()) {
+        return Err(Fault::not_modelled("a commit through an image of another size"));
+    }
     let disk = files.stack(above)?;
     let copied = changes(&disk);
     let size = disk.size();

@@ -163,9 +163,7 @@ impl<W: Waiting> Watch<'_, W> {
                 continue;
             };
             match reason {
-                None => {
-                    self.child.terminate();
-                }
+                None => self.child.terminate(),
                 Some(_) if !due => continue,
                 Some(_) => {
                     self.child.signal(Signal::KILL);

@@ -33,10 +33,9 @@ fn large_pipe() -> io::Result<(PipeReader, PipeWriter)> {
 
 /// The end of an [`output_pipe`] that is read.
 ///
-/// It keeps out of the writer's way, which took qemu-img an eighth of the time that a long map takes it: a writer whose
-/// reader waits wakes it every time, 4 KiB after 4 KiB, and one whose reader copies waits for it. So, from the first
-/// mebibyte on, all that there is is taken at once, without a copy, and then the writer is left alone for two
-/// milliseconds.
+/// It keeps out of the writer's way. A writer whose reader waits wakes it every time, 4 KiB after 4 KiB, and one whose
+/// reader copies waits for it: that took qemu-img an eighth more time for a long map. So, from the first mebibyte on,
+/// the writer is left alone for two milliseconds, and then all that there is is taken at once, without a copy.
 #[derive(Debug)]
 pub struct OutputReader(BufReader<Unhurried>);
 

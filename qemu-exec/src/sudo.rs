@@ -21,8 +21,8 @@ use crate::{Error, Executor, Launch, Outcome, Plan, Request, local, tether};
 /// A new image is written under its own name, where a run that fails leaves what it has: the unfinished file of a
 /// [`Staging`](crate::Staging) would belong to the caller. Where caller and user are both root it is as without sudo.
 ///
-/// The shell holds standard input, and ends qemu-img when that ends: when the command is cancelled, which a caller who is
-/// not root could not do by a signal, or when the caller is gone, however that came about. Only where an image comes on
+/// The shell holds standard input, and ends qemu-img when that ends: when the command is cancelled, or when the caller
+/// is gone, however that came about, whoever the caller is. Only where an image comes on
 /// standard input ([`Request::inherit_stdin`](crate::Request::inherit_stdin)) there is no shell, and a qemu-img whose
 /// caller was killed goes on until it is done or its time is up.
 ///

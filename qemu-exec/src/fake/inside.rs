@@ -83,14 +83,11 @@ pub(super) fn bitmap(files: &mut Files, line: &Line) -> Result<()> {
         None => None,
     };
     // qemu opens a raw image for writing only once something is written, and what is below the other is not locked.
-    if let Some(other) = &other
-        && other.path() == image.path()
-        && files.image(&image)?.qcow2.is_some()
-    {
-        return Err(Fault::Locked(other.name.clone()));
-    }
     if let Some(other) = &other {
         files.chain(other)?;
+        if other.path() == image.path() && files.image(&image)?.qcow2.is_some() {
+            return Err(Fault::Locked(other.name.clone()));
+        }
     }
     let granularity = line.value("g")?.map(read::<ByteSize>).transpose()?.map(ByteSize::as_u64);
     const ACTIONS: [&str; 6] = ["add", "remove", "clear", "enable", "disable", "merge"];

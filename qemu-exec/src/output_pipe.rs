@@ -11,7 +11,7 @@ const PIPE: usize = 1 << 20;
 /// How much is read at once.
 const BUFFER: usize = 64 << 10;
 /// What comes in less than this is not waited for.
-const SHORT: u64 = 1 << 20;
+const SHORT: u64 = 64 << 10;
 /// How long a writer is left alone whose output has all been taken.
 ///
 /// Shorter, and the reader takes more time of its processor for nothing; longer, and the pages of the pipe have left the
@@ -37,7 +37,7 @@ fn large_pipe() -> io::Result<(PipeReader, PipeWriter)> {
 /// The end of an [`output_pipe`] that is read.
 ///
 /// It keeps out of the writer's way. A writer whose reader waits wakes it every time, 4 KiB after 4 KiB, and one whose
-/// reader copies waits for it: that took qemu-img an eighth more time for a long map. So, from the first mebibyte on,
+/// reader copies waits for it: that took qemu-img an eighth more time for a long map. So, from the first 64 KiB on,
 /// the writer is left alone for a fifth of a millisecond, and then all that there is is taken at once, without a copy.
 #[derive(Debug)]
 pub struct OutputReader(BufReader<Unhurried>);

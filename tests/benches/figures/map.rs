@@ -79,7 +79,7 @@ pub(crate) fn figures(effort: Effort) -> Vec<Figure> {
         peaks.push(peak());
         time
     })
-    .run(effort.rounds(20));
+    .run(effort.rounds(60));
     let most = peaks.into_iter().fold(0.0, f64::max);
     let rounds = figures[0].rounds;
     figures.push(Figure {

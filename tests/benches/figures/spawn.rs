@@ -72,7 +72,7 @@ fn by_std(command: &[OsString], forks: bool) {
 }
 
 pub(crate) fn figures(effort: Effort) -> Vec<Figure> {
-    race(0, Limit::Ratio(1.05), effort.rounds(400), effort.rounds(30))
+    race(0, Limit::Ratio(1.05), effort.rounds(400), effort.rounds(100))
 }
 
 /// From a process that has touched 4 GiB.

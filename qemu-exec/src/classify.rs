@@ -168,7 +168,7 @@ fn of_exit(code: i32, text: &Text, invocation: &Invocation, limits: &Limits) -> 
         if text.has("prlimit: failed to set") {
             return ErrorKind::LimitsNotApplied;
         }
-        if text.is_by(&["prlimit", "timeout", "env"]) {
+        if text.is_by(&["prlimit", "timeout", "nice", "env"]) {
             return ErrorKind::CouldNotStart;
         }
         if text.is_by(&["sudo"]) {

@@ -36,9 +36,9 @@ impl Delivery {
 
 /// What is started: a program, its arguments and its environment, and what the child does before it is the program.
 ///
-/// The environment is complete: nothing is inherited. It displays as a line for a shell that does the same, with the
-/// variables and the control group left out, of which a shell takes the variables in front. Everything is exact, so that it can be pasted: a secret is in none
-/// of it, but a password that somebody wrote into a name is.
+/// The environment is complete: nothing is inherited. It displays as a line for a shell that does the same, but for the
+/// control group and for the variables, which can be put in front of it. Everything is exact, so that it can be pasted:
+/// a secret is in none of it, but a password that somebody wrote into a name is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Launch {
@@ -95,6 +95,12 @@ impl fmt::Display for Launch {
         }
         for limit in self.limits.to_resource_limits() {
             write!(f, "{limit} ")?;
+        }
+        if self.directory.is_some() && self.limits.is_none() && looks_like_variable(&self.program) {
+            f.write_str("nice ")?;
+            for arg in AS_IT_IS {
+                write!(f, "{} ", shell_quote(arg.as_ref()))?;
+            }
         }
         f.write_str(&shell_quote(self.program.as_os_str()))?;
         for arg in &self.args {
@@ -160,9 +166,24 @@ impl Launch {
             pair
         });
         let args = pairs.collect();
-        self.wrap(env, args)
+        let behind = if looks_like_variable(&self.program) {
+            self.wrap("nice".as_ref(), AS_IT_IS.map(Into::into).into())
+        } else {
+            self
+        };
+        behind.wrap(env, args)
     }
 }
+
+/// Whether env(1) would take this program for one more variable, and its first argument for the program: with `convert`,
+/// that is one that many machines have.
+fn looks_like_variable(program: &Path) -> bool {
+    program.as_os_str().as_encoded_bytes().contains(&b'=')
+}
+
+/// With these arguments nice(1) changes nothing, and becomes the program that follows. A shell would do that too, but some
+/// of them drop variables whose names are not theirs.
+const AS_IT_IS: [&str; 3] = ["-n", "0", "--"];
 
 /// As timeout(1) takes it, to whose mind 0 is for ever.
 fn seconds(time: Duration) -> String {

@@ -72,7 +72,7 @@ async fn run_untraced<W: Waiting, R: Reach>(waiting: W, reach: &R, request: Requ
 
 /// What is not there, if that is why. The loader, too, exits with that.
 fn missing(code: i32, said: &str) -> Option<(ErrorKind, String)> {
-    let seekers = ["sh: ", "env: ", "timeout: ", "prlimit: "];
+    let seekers = ["sh: ", "env: ", "nice: ", "timeout: ", "prlimit: "];
     let why = said.lines().find(|line| seekers.iter().any(|seeker| line.starts_with(seeker)))?;
     (code == 127).then(|| (ErrorKind::ProgramMissing, format!("a program is missing elsewhere: {why}")))
 }

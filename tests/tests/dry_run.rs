@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use qemu_cmd::{Info, Source};
-use qemu_exec::{ErrorKind, Executor, Request};
-use tests::{PASSPHRASE, qemu_img, scratch};
+use qemu_exec::{ErrorKind, Executor, LocalExecutor, Request, SudoExecutor};
+use tests::{PASSPHRASE, executable, qemu_img, scratch};
 
 const QIMG: &str = env!("CARGO_BIN_EXE_qimg-under-test");
 
@@ -258,6 +258,29 @@ fn what_cannot_be_a_variable_is_refused() {
     ] {
         assert_eq!(run(name, value), [(); 2].map(|()| (ErrorKind::Refused, message.to_owned())));
     }
+}
+
+/// To env(1), a program with a `=` in its path is one more variable, and the next word is the program: `convert`, which
+/// is on many machines, as root.
+#[test]
+fn a_program_may_have_an_equals_sign_in_its_path() {
+    let directory = scratch();
+    let inside = directory.path().join("a=b");
+    fs::create_dir(&inside).unwrap();
+    let program = executable(&inside, "#!/bin/sh\necho \"it is $0\"; pwd; tr '\\0' '\\n' </proc/$$/environ");
+    let invocation = Info::new(Source::raw("/a")).invocation().unwrap();
+    let request = Request::new(&invocation);
+    let sudo = SudoExecutor::with_program(&program).env("-S", "x y").env("--help", "");
+    let outcome = sudo.run(request.clone()).unwrap();
+    let said = String::from_utf8(outcome.stdout).unwrap();
+    for line in [&format!("it is {}", program.display()), "LC_ALL=C", "-S=x y", "--help="] {
+        assert!(said.lines().any(|said| said == line), "{line}: {said} {:?}", outcome.stderr);
+    }
+    // A line for a shell enters the directory by the same env(1).
+    let plan = LocalExecutor::with_program(&program).current_dir(directory.path()).plan(&request).unwrap();
+    let output = Command::new("sh").args(["-c", &plan.launch.to_string()]).output().unwrap();
+    let expected = format!("it is {}\n{}\n", program.display(), directory.path().display());
+    assert!(output.stdout.starts_with(expected.as_bytes()), "{}: {output:?}", plan.launch);
 }
 
 /// Making a LUKS volume takes longer than a second, which is long enough to look at it.

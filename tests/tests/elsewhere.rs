@@ -142,9 +142,14 @@ fn time_is_kept_over_there() {
 fn limits_and_the_environment_are_set_over_there() {
     let server = Sshd::start();
     let directory = scratch();
-    let fake = |script| server.executor().qemu_img(executable(directory.path(), script)).env("CEPH_ARGS", "a 'b'\n$c");
+    // To env(1), that is the name of a variable.
+    let inside = directory.path().join("a=b");
+    std::fs::create_dir(&inside).unwrap();
+    let fake = |script| server.executor().qemu_img(executable(&inside, script)).env("CEPH_ARGS", "a 'b'\n$c");
     let invocation = QemuVersion::invocation();
     let limits = Limits::none().cpu(Duration::from_secs(7)).open_files(99);
+    let bare = fake("#!/bin/sh\necho here").run(Request::new(&invocation)).unwrap();
+    assert_eq!(bare.stdout, b"here\n", "{bare:?}");
     let request = Request::new(&invocation).limits(limits);
     let outcome = fake("#!/bin/sh\nenv; cat /proc/self/limits").run(request.clone()).unwrap();
     let text = String::from_utf8(outcome.stdout).unwrap();

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use qemu_cmd::ByteSize;
 
@@ -103,6 +104,9 @@ impl SystemdRunExecutor {
     );
 }
 
+/// The most seconds that systemd takes, since it counts them in microseconds; what is longer is as good as for ever.
+const LONGEST: u64 = i64::MAX.unsigned_abs() / 1_000_000;
+
 impl Reach for SystemdRunExecutor {
     fn resolve(&self, request: &Request<'_>) -> Result<(), Error> {
         self.systemd_run.resolve()?;
@@ -125,9 +129,9 @@ impl Reach for SystemdRunExecutor {
             options.extend(properties.into_iter().flat_map(|property| ["-p".into(), property.into()]));
         }
         options.extend(self.properties.iter().flat_map(|property| ["-p".into(), property.clone()]));
-        if let Some(timeout) = request.timeout {
-            // After timeout(1) has sent KILL, and before we stop waiting, with the second that is rounded up.
-            let most = timeout.saturating_add(child::GRACE).as_secs().saturating_add(1);
+        // After timeout(1) has sent KILL, and before we stop waiting, with the second that is rounded up.
+        let most = |timeout: Duration| timeout.saturating_add(child::GRACE).as_secs().saturating_add(1);
+        if let Some(most) = request.timeout.map(most).filter(|most| *most <= LONGEST) {
             options.extend(["-p".into(), format!("RuntimeMaxSec={most}").into()]);
         }
         options.push("--".into());

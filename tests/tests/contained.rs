@@ -221,6 +221,19 @@ fn the_arguments_of_a_service() {
                   -p CPUQuota=50% -p RuntimeMaxSec=66 -- /bin/sh -c sh env LC_ALL=C LANG=C MALLOC_ARENA_MAX=1 timeout --kill-after=5 60 \
                   prlimit --cpu=30:31 --as=1073741824 no-such-qemu-img info /vm/$$a --force-share --output=json -f raw";
     assert_eq!(names.join(" "), wanted);
+    // So much as systemd can count, and no more: `systemd-analyze timespan` refuses it as a service would.
+    let bound = |timeout| {
+        let args = planned(&executor, &Request::new(&invocation).timeout(Some(timeout)));
+        args.into_iter().find_map(|arg| arg.strip_prefix("RuntimeMaxSec=").map(str::to_owned))
+    };
+    assert_eq!(bound(Duration::ZERO).as_deref(), Some("6"));
+    assert_eq!(bound(Duration::from_millis(1500)).as_deref(), Some("7"));
+    let longest = Duration::from_secs(i64::MAX.unsigned_abs() / 1_000_000 - 6);
+    for (timeout, expected) in
+        [(longest, Some("9223372036854")), (longest + Duration::from_secs(1), None), (Duration::MAX, None)]
+    {
+        assert_eq!(bound(timeout).as_deref(), expected);
+    }
     let own = planned(&executor.user_manager().property("IOWeight=10"), &request).join(" ");
     assert!(own.contains(" --same-dir --user -p ") && own.contains(" -p IOWeight=10 "), "{own}");
 }

@@ -25,7 +25,8 @@ impl Held {
         Some(Self { image, location: location.clone() })
     }
 
-    /// Fails if what was written is not on disk: qemu-img before 11 exits with 0 also when its last flush fails.
+    /// Fails if what was written is not on disk. qemu-img exits with 0 also when its last flush, as it closes an image,
+    /// has failed: after `rebase`, `amend`, `resize` and `dd` in every version, after `convert` before 11.
     pub(crate) fn flush(&self) -> Result<(), Error> {
         let Err(errno) = fsync(&self.image) else { return Ok(()) };
         let kind = match errno {

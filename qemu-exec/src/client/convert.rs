@@ -9,9 +9,8 @@ use qemu_info::inspect::Policy;
 use super::QemuImg;
 use super::flow::{Flow, Runs};
 use super::new_file::Acceptance;
-use crate::held::Held;
 use crate::waiting::now;
-use crate::{End, Error, ErrorKind, Executor, Outcome, direct_io_works, safe_cache_mode};
+use crate::{Error, ErrorKind, Executor, Outcome, direct_io_works, safe_cache_mode};
 
 impl<E: Executor> QemuImg<E> {
     /// Converts an image.
@@ -39,15 +38,7 @@ impl<R: Runs> Flow<'_, R> {
         self.check_before(convert).await?;
         let acceptance = Acceptance::Converted(convert, policy);
         let Some(image) = convert.target().new_image() else {
-            let invocation = convert.invocation()?;
-            let held = match convert.target().location().clone() {
-                _ if self.runs.is_elsewhere() => None,
-                location => self.blocking(move || Ok(Held::open(&location))).await?,
-            };
-            let outcome = self.run(&invocation, self.data).await?;
-            if let Some(held) = held.filter(|_| outcome.end != End::NotRun) {
-                self.blocking(move || held.flush()).await.map_err(|error| error.about(&invocation))?;
-            }
+            let outcome = self.run(&convert.invocation()?, self.data).await?;
             self.accept(acceptance, convert.target().location()).await?;
             return Ok(outcome);
         };

@@ -9,6 +9,7 @@ use qemu_cmd::{Invocation, OutputKind};
 
 use super::progress::says_how_far;
 use super::{Bounds, Checks, Settings};
+use crate::held::Held;
 use crate::semaphore::Permit;
 use crate::waiting::{Blocking, Waiting};
 use crate::{End, Error, ErrorKind, Executor, Outcome, Request, Staging};
@@ -123,7 +124,7 @@ impl<R: Runs> Flow<'_, R> {
         parse(&outcome.stdout).map_err(|source| not_understood(&outcome, invocation, source))
     }
 
-    /// Runs a command, whatever comes of it.
+    /// Runs a command, whatever comes of it; what it has done to an image in place is on disk then.
     pub(super) async fn attempt(
         &self,
         invocation: &Invocation,
@@ -141,6 +142,7 @@ impl<R: Runs> Flow<'_, R> {
             request = request.stall_timeout(bounds.stall_timeout);
             request.progress = self.client.listener.as_deref();
         }
+        let held = if staging.is_none() { self.hold(invocation).await? } else { Vec::new() };
         let mut outcome = self.runs.run(request.clone()).await?;
         for _ in 0..RETRIES {
             if !calibration_failed(&outcome) {
@@ -148,7 +150,20 @@ impl<R: Runs> Flow<'_, R> {
             }
             outcome = self.runs.run(request.clone()).await?;
         }
+        if outcome.success() && !held.is_empty() {
+            let flushed = self.blocking(move || held.iter().try_for_each(Held::flush)).await;
+            flushed.map_err(|error| error.about(invocation))?;
+        }
         Ok(outcome)
+    }
+
+    /// The images that a command writes to, as far as they are there and here.
+    async fn hold(&self, invocation: &Invocation) -> Result<Vec<Held>, Error> {
+        let images = invocation.writes().to_vec();
+        if images.is_empty() || self.runs.is_elsewhere() {
+            return Ok(Vec::new());
+        }
+        self.blocking(move || Ok(images.iter().filter_map(Held::open).collect())).await
     }
 
     /// Waits for a place among those calls that may run at once, unless this one has it.

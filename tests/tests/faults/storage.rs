@@ -4,8 +4,12 @@
 //! loop device whose file has become shorter, or cannot grow. Where it does, it comes from qemu's blkdebug.
 
 use std::fs;
+use std::path::Path;
 
-use qemu_cmd::{Blkdebug, CacheMode, Convert, InjectError, Location, Source, Target};
+use qemu_cmd::{
+    Backing, Blkdebug, ByteSize, CacheMode, Convert, Create, Dd, Format, InjectError, Location, Qcow2, Raw, Rebase,
+    Source, Target,
+};
 use qemu_exec::Error;
 use tests::content;
 use tests::machine::LoopDevice;
@@ -27,14 +31,50 @@ pub fn full_below_later(scene: &Scene) -> Result<(), Error> {
     thin_device(scene, CacheMode::Writeback)
 }
 
+/// The same, for a new image on the device.
+pub fn full_below_a_new_image(scene: &Scene) -> Result<(), Error> {
+    on_thin_device(scene, "256k", |device| {
+        let target = Target::new(device, Raw::new());
+        let convert = Convert::new(Source::raw(scene.file("a")), target).target_cache(CacheMode::Writeback);
+        scene.client().convert(&convert).map(drop)
+    })
+}
+
+/// The same, for a copy of which qemu-img says nothing at all.
+pub fn full_below_dd(scene: &Scene) -> Result<(), Error> {
+    on_thin_device(scene, "256k", |device| {
+        let dd = Dd::new(Source::raw(scene.file("a")), device, Format::Raw).block_size(ByteSize::mib(1));
+        scene.client().dd(&dd).map(drop)
+    })
+}
+
+/// The same, for an overlay that was to stand alone.
+pub fn full_below_rebase(scene: &Scene) -> Result<(), Error> {
+    on_thin_device(scene, "700k", |device| {
+        let base = Backing::new(scene.file("a"), Format::Raw);
+        scene
+            .client()
+            .create(&Create::overlay(device, Qcow2::new(), base))
+            .expect("there is room for an empty overlay");
+        scene.client().rebase(&Rebase::flatten(Source::qcow2(device))).map(drop)
+    })
+}
+
 fn thin_device(scene: &Scene, mode: CacheMode) -> Result<(), Error> {
-    scene.mount("256k");
+    on_thin_device(scene, "256k", |device| {
+        let target = Target::existing(Source::raw(device));
+        let convert = Convert::new(Source::raw(scene.file("a")), target).target_cache(mode);
+        scene.client().convert(&convert).map(drop)
+    })
+}
+
+/// Does something on a device of 2 MiB, of which there are only so many on a disk.
+fn on_thin_device(scene: &Scene, size: &str, act: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+    scene.mount(size);
     let thin = scene.place().join("thin");
-    fs::File::create(&thin).unwrap().set_len(1 << 20).unwrap();
+    fs::File::create(&thin).unwrap().set_len(2 << 20).unwrap();
     let device = LoopDevice::over(&thin);
-    let target = Target::existing(Source::raw(device.path()));
-    let convert = Convert::new(Source::raw(scene.file("a")), target).target_cache(mode);
-    let result = scene.client().convert(&convert).map(drop);
+    let result = act(device.path());
     drop(device);
     fs::remove_file(thin).unwrap();
     result

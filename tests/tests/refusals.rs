@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Output;
 
 use qemu_cmd::{
-    Backing, ByteSize, CipherAlg, CipherMode, Compat, CompressionType, Convert, Create, Error, Format, HashAlg,
-    IvgenAlg, LuksImage, Preallocation, Qcow2, Source, Target,
+    Backing, ByteSize, CipherAlg, CipherMode, CommandLine, Compat, CompressionType, Convert, Create, Error, Format,
+    HashAlg, IvgenAlg, LuksImage, ParseErrorKind, Preallocation, Qcow2, Rebase, Source, Target, Vpc,
 };
 use tests::{Kind, bare, client, content, quick_luks, scratch, write_fixture};
 
@@ -134,9 +134,7 @@ fn compression_into_a_qcow_image_always_fails() {
 fn compression_into_an_existing_encrypted_image_is_not_encrypted() {
     let directory = scratch();
     let (a, b) = (directory.path().join("a"), directory.path().join("b"));
-    let marker = b"the guest's secret diary, which is encrypted at rest. ";
-    let text: Vec<u8> = marker.iter().copied().cycle().take(1 << 20).collect();
-    std::fs::write(&a, &text).unwrap();
+    std::fs::write(&a, diary()).unwrap();
     // Where data is allocated already, it fails with an I/O error half way instead.
     let empty = Qcow2::new().encryption(quick_luks(tests::PASSPHRASE));
     client().create(&Create::new(&b, empty, ByteSize::mib(1))).unwrap();
@@ -151,16 +149,53 @@ fn compression_into_an_existing_encrypted_image_is_not_encrypted() {
     argv.insert(1, "-c".into());
     let output = bare(&argv);
     assert!(output.status.success(), "qemu-img has learned to refuse this: {output:?}");
-    // The same content in an image that is not encrypted shows what the data looks like when it is compressed.
-    let plain = directory.path().join("plain");
-    client().convert(&Convert::new(Source::raw(&a), Target::new(&plain, Qcow2::new())).compress(true)).unwrap();
+    assert!(is_in_the_clear(&b, &a), "the compressed data is encrypted now: the refusal can go");
+}
+
+/// It has had `-c` since 8.2.
+#[test]
+fn what_a_rebase_compresses_is_not_encrypted() {
+    let directory = scratch();
+    let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+    std::fs::write(&a, diary()).unwrap();
+    let image = Qcow2::new().encryption(quick_luks(tests::PASSPHRASE));
+    client().create(&Create::overlay(&b, image, Backing::new(&a, Format::Raw))).unwrap();
+
+    let rebase = |compress| Rebase::flatten(Kind::Qcow2Luks.source(&b)).compress(compress).invocation();
+    assert_eq!(rebase(true).unwrap_err(), Error::CompressionWithEncryption);
+    let mut argv = rebase(false)
+        .unwrap()
+        .argv(|id| format!("secret,id={id},data={}", tests::PASSPHRASE.replace(',', ",,")).into());
+    argv.insert(1, "-c".into());
+    let line = CommandLine::parse(argv.clone()).unwrap();
+    let refusal = line.invocation().unwrap_err();
+    assert_eq!((refusal.at(), refusal.kind()), (Some(1), &ParseErrorKind::Refused(Error::CompressionWithEncryption)));
+
+    let version = String::from_utf8(bare(["--version"]).stdout).unwrap().parse().unwrap();
+    let output = bare(&argv);
+    if line.unsupported(version).is_some() {
+        assert!(!output.status.success(), "{output:?}");
+        return;
+    }
+    assert!(output.status.success(), "qemu-img has learned to refuse this: {output:?}");
+    assert!(is_in_the_clear(&b, &a), "the compressed data is encrypted now: the refusal can go");
+}
+
+/// What a guest has on its disk.
+fn diary() -> Vec<u8> {
+    let line = b"the guest's secret diary, which is encrypted at rest. ";
+    line.iter().copied().cycle().take(1 << 20).collect()
+}
+
+/// Whether the image holds the raw one's content compressed, and nothing else: as one that is not encrypted has it.
+fn is_in_the_clear(image: &Path, raw: &Path) -> bool {
+    let plain = image.with_extension("plain");
+    client().convert(&Convert::new(Source::raw(raw), Target::new(&plain, Qcow2::new())).compress(true)).unwrap();
     let clear = std::fs::read(&plain).unwrap();
     // Header, refcount table and block, L1 and L2 table are a cluster each; then comes the first data.
     let stretch = &clear[5 << 16..][..64];
     assert!(stretch.iter().any(|byte| *byte != 0));
-    let encrypted = std::fs::read(&b).unwrap();
-    let stored_in_the_clear = encrypted.windows(stretch.len()).any(|window| window == stretch);
-    assert!(stored_in_the_clear, "the compressed data is encrypted now: the refusal can go");
+    std::fs::read(image).unwrap().windows(stretch.len()).any(|window| window == stretch)
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(super) fn check(line: &CommandLine) -> Checked {
         Subcommand::Create => check_create(line),
         Subcommand::Dd => check_dd(line),
         Subcommand::Measure => check_measure(line),
+        Subcommand::Rebase => check_rebase(line),
         Subcommand::Resize => check_resize(line),
         _ => Ok(()),
     }?;
@@ -286,6 +287,14 @@ fn check_measure(line: &CommandLine) -> Checked {
         Some(format) => Err(line.at_value("O", Error::MeasureUnsupported { format })),
         None => Ok(()),
     }
+}
+
+fn check_rebase(line: &CommandLine) -> Checked {
+    let has_key = |node: &KeyVal| node.get("encrypt.key-secret").is_some();
+    if line.has("c") && line.nodes().iter().any(has_key) {
+        return Err(line.at_option("c", Error::CompressionWithEncryption));
+    }
+    Ok(())
 }
 
 fn check_resize(line: &CommandLine) -> Checked {

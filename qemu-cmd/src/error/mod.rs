@@ -126,8 +126,8 @@ pub enum Error {
         /// The target's format.
         format: String,
     },
-    /// Compression into an encrypted image. With a new image qemu-img refuses it; with an existing one it
-    /// exits with 0 and writes the data **compressed but not encrypted**.
+    /// Compression into an encrypted image. With a new image qemu-img refuses it; with an existing one, also in a
+    /// rebase, it exits with 0 and writes the data **compressed but not encrypted**.
     #[error(
         "compression and encryption exclude each other: into an existing image qemu-img would write the data in the clear; drop one of the two"
     )]

@@ -76,7 +76,7 @@ impl Rebase {
         /// The cache mode of the backing files. Default: absent, which is `writeback`.
         #[doc(alias = "-T")]
         option backing_cache: CacheMode;
-        /// Compresses what is copied (8.2). Default: no.
+        /// Compresses what is copied (8.2). Default: no. Not for an image with a key: it would be stored in the clear.
         #[doc(alias = "-c")]
         flag compress;
         /// Opens the new backing file even while another process writes it. Default: no.
@@ -137,7 +137,7 @@ impl Rebase {
                 return Err(Error::FormatHasNo { format: format.as_str(), what });
             }
             if self.compress {
-                rules::check_compression(format.as_str(), false, false)?;
+                rules::check_compression(format.as_str(), self.source.has_key(), false)?;
             }
         }
         match &self.backing {

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::image::Kind;
 use crate::os::units;
 use crate::redact::redact;
-use crate::{Error, Key, KeyVal, Location, Object, Secret, SecretId};
+use crate::{Error, Key, KeyVal, Location, Object, Secret, SecretId, Source};
 
 /// One argument. Its `Debug` shows no password.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -141,6 +141,11 @@ impl Invocation {
         self.reads.push(location);
     }
 
+    /// An image that exists is opened with all that is given for it.
+    pub(crate) fn reads_image(&mut self, image: &Source) {
+        self.reads.extend(image.parts().cloned());
+    }
+
     pub(crate) fn writes_to(&mut self, location: Location) {
         self.writes.push(location);
     }
@@ -161,14 +166,14 @@ impl Invocation {
         &self.secrets
     }
 
-    /// The images that the command is told to read. What those refer to (backing files and the like) is not
-    /// among them.
+    /// The places that the command is told to read: images, and the headers and backing images that are given for
+    /// them. What an image itself names, such as its backing file, is not among them.
     #[must_use]
     pub fn reads(&self) -> &[Location] {
         &self.reads
     }
 
-    /// The images that the command is told to write.
+    /// The places that the command is told to write.
     #[must_use]
     pub fn writes(&self) -> &[Location] {
         &self.writes
@@ -255,7 +260,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::{Convert, Format, Info, Luks, LuksImage, Source, Target};
+    use crate::{CommandLine, Commit, Convert, Format, Info, Luks, LuksImage, Map, Source, Target};
 
     #[test]
     fn a_command_says_what_it_reads_writes_and_needs() {
@@ -297,6 +302,38 @@ mod tests {
         assert_eq!(invocation.argv(|_| OsString::new()).len(), 3);
         let error = invocation.define([group("2")]).unwrap_err();
         assert!(matches!(error, Error::ObjectIdTaken { .. }), "{error:?}");
+    }
+
+    /// Typed, and as a line that somebody wrote.
+    #[test]
+    fn what_is_given_for_an_image_is_told() {
+        let key = || Secret::new("a").unwrap();
+        let top = || Source::qcow2("top").backing(Source::qcow2("middle").backing(Source::raw("base")));
+        let volume = || Source::luks("volume", key()).header("header");
+        let into = Convert::new(top(), Target::existing(volume()));
+        for (invocation, reads, writes) in [
+            (Map::new(top()).invocation(), &["top", "middle", "base"][..], &[][..]),
+            (Map::new(volume()).invocation(), &["volume", "header"], &[]),
+            (into.invocation(), &["top", "middle", "base", "header"], &["volume"]),
+            (Commit::new(Source::qcow2("top")).invocation(), &["top"], &["top"]),
+            (Commit::new(top()).invocation(), &["top", "middle", "base"], &["middle", "top"]),
+            (Commit::new(top()).base("base").invocation(), &["top", "middle", "base"], &["base", "top"]),
+        ] {
+            let invocation = invocation.unwrap();
+            let line = CommandLine::parse(invocation.argv(|id| format!("secret,id={id},data=a").into())).unwrap();
+            for (told, wanted) in [
+                (invocation.reads(), reads),
+                (&line.reads(), reads),
+                (invocation.writes(), writes),
+                (&line.writes(), writes),
+            ] {
+                let mut told: Vec<String> = told.iter().map(ToString::to_string).collect();
+                let mut wanted = wanted.to_vec();
+                told.sort();
+                wanted.sort_unstable();
+                assert_eq!(told, wanted, "{invocation}");
+            }
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) fn check_not_written<'a>(
     written: impl IntoIterator<Item = &'a Location>,
 ) -> Result<(), Error> {
     let mut read = source.places();
-    read.push(source.location().clone());
+    read.extend(source.parts().cloned());
     match written.into_iter().find(|written| read.iter().any(|read| read.is_same(written))) {
         Some(location) => Err(Error::SameFile { name: location.to_string() }),
         None => Ok(()),

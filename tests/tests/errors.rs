@@ -409,4 +409,10 @@ fn names_do_not_choose_the_kind() {
     let path = directory.path().join("Permission denied, No space left on device, Failed to get lock");
     let error = info(&client(), Source::raw(&path));
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+
+    // Nor does that of what is given below an image.
+    let (top, below) = (directory.path().join("top"), directory.path().join("Failed to get lock"));
+    write_fixture(Kind::Qcow2, &top);
+    let error = client().map(&Map::new(Source::qcow2(&top).backing(Source::raw(&below)))).unwrap_err();
+    assert_eq!((error.kind(), error.subject()), (ErrorKind::NotFound, Some(&*below)), "{error}");
 }

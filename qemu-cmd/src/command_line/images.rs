@@ -20,7 +20,8 @@ impl CommandLine {
         let mut others = Vec::new();
         match self.subcommand {
             Subcommand::Convert => {
-                operands.pop();
+                let target = operands.pop().filter(|_| self.has("target-image-opts"));
+                others.extend(target.into_iter().flat_map(|name| locations(name, true).into_iter().skip(1)));
                 others.extend(self.backing());
             }
             Subcommand::Create => {
@@ -59,7 +60,8 @@ impl CommandLine {
             Subcommand::Amend | Subcommand::Bitmap | Subcommand::Rebase | Subcommand::Resize => first(),
             Subcommand::Commit => {
                 // The base is where the data goes.
-                return first().into_iter().chain(self.value("b").map(Location::from_plain_name)).collect();
+                let base = self.value("b").map(Location::from_plain_name).or_else(|| self.given_below());
+                return first().into_iter().chain(base).collect();
             }
             Subcommand::Bench if self.has("w") => first(),
             Subcommand::Check if self.has("r") => first(),
@@ -67,6 +69,12 @@ impl CommandLine {
             _ => None,
         };
         target.into_iter().collect()
+    }
+
+    /// The image that the first operand, a node, has below it instead of the backing file that it names.
+    fn given_below(&self) -> Option<Location> {
+        let below = node(self.operands().next()?, self.has("image-opts"))?.below("backing.");
+        (!below.is_empty()).then(|| bottom(&below))
     }
 
     /// The operands that are nodes.

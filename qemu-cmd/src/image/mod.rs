@@ -85,11 +85,11 @@ impl Target {
 
     /// Whether writing it would overwrite what is read of the source.
     pub(crate) fn check_is_not(&self, source: &Source) -> Result<(), Error> {
-        let written = match &self.0 {
-            TargetKind::New { location, .. } => Some(location.clone()),
+        let bottom = match &self.0 {
+            TargetKind::New { .. } => None,
             TargetKind::Existing(image) => image.places().into_iter().next(),
         };
-        rules::check_not_written(source, written.iter().chain([self.location()]))
+        rules::check_not_written(source, bottom.iter().chain([self.location()]))
     }
 }
 

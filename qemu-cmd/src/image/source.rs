@@ -158,6 +158,21 @@ impl Source {
         self.format
     }
 
+    /// The places that it is put together of: its own first, then that of its header and those of what is given below
+    /// it.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Location> {
+        let images = std::iter::successors(Some(self), |image| image.given_below());
+        images.flat_map(|image| std::iter::once(&image.location).chain(&image.header))
+    }
+
+    /// The image that is read below it instead of the backing file that it names.
+    pub(crate) fn given_below(&self) -> Option<&Self> {
+        match self.backing.as_deref() {
+            Some(BackingOverride::Image(image)) => Some(image),
+            _ => None,
+        }
+    }
+
     /// The same source at another place.
     pub fn at(mut self, location: impl Into<Location>) -> Self {
         self.location = location.into();
@@ -193,12 +208,12 @@ impl Source {
         if self.format == Some(Format::Luks) && self.key.is_none() {
             return Err(Error::LuksNeedsKey { name: self.name() });
         }
-        match self.backing.as_deref() {
-            Some(BackingOverride::Image(image)) => {
+        match self.given_below() {
+            Some(image) => {
                 self.format.map_or(Ok(()), rules::check_backing)?;
                 image.check_openable()
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -209,9 +224,9 @@ impl Source {
 
     /// Some subcommands open no image below, and then take none.
     pub(crate) fn check_nothing_below(&self, subcommand: &'static str) -> Result<(), Error> {
-        match self.backing.as_deref() {
-            Some(BackingOverride::Image(_)) => Err(Error::BackingOverrideUnused { subcommand }),
-            _ => Ok(()),
+        match self.given_below() {
+            Some(_) => Err(Error::BackingOverrideUnused { subcommand }),
+            None => Ok(()),
         }
     }
 

@@ -210,7 +210,6 @@ impl Amend {
             out.option("-o", pair);
         }
         out.arg(operand);
-        out.reads_from(self.source.location().clone());
         out.writes_to(self.source.location().clone());
         Ok(out)
     }

@@ -160,7 +160,6 @@ impl Bench {
         out.flag(self.quiet, "-q");
         let operand = push_source(&mut out, &self.source)?;
         out.arg(operand);
-        out.reads_from(self.source.location().clone());
         if self.write {
             out.writes_to(self.source.location().clone());
         }

@@ -116,7 +116,6 @@ impl Bitmap {
             }
             None => {}
         }
-        out.reads_from(self.source.location().clone());
         out.writes_to(self.source.location().clone());
         Ok(out)
     }

@@ -90,7 +90,6 @@ impl Check {
         out.flag(self.quiet, "-q");
         let operand = push_source(&mut out, &self.source)?;
         out.arg(operand);
-        out.reads_from(self.source.location().clone());
         out.prints(if self.human { OutputKind::Text } else { OutputKind::Json });
         Ok(out)
     }

@@ -65,9 +65,13 @@ impl Commit {
         if let Some(mode) = self.cache {
             out.option("-t", mode.as_str());
         }
-        if let Some(base) = &self.base {
-            out.option("-b", crate::image::plain_name(base)?);
-            out.writes_to(base.clone());
+        match (&self.base, self.source.given_below()) {
+            (Some(base), _) => {
+                out.option("-b", crate::image::plain_name(base)?);
+                out.writes_to(base.clone());
+            }
+            (None, Some(below)) => out.writes_to(below.location().clone()),
+            (None, None) => {}
         }
         out.flag(self.drop_overlay, "-d");
         if let Some(rate) = self.rate {
@@ -77,7 +81,6 @@ impl Commit {
         out.flag(self.quiet, "-q");
         let operand = push_source(&mut out, &self.source)?;
         out.arg(operand);
-        out.reads_from(self.source.location().clone());
         out.writes_to(self.source.location().clone());
         Ok(out)
     }

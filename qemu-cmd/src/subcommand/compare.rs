@@ -78,7 +78,7 @@ impl Compare {
         out.flag(self.quiet, "-q");
         for (source, id) in [(&self.a, id_a), (&self.b, id_b)] {
             out.define(source.objects(&id)?)?;
-            out.reads_from(source.location().clone());
+            out.reads_image(source);
         }
         out.flag(matches!(a, Spelled::ImageOpts(_)), "--image-opts");
         for spelled in [a, b] {

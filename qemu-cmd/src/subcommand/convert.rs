@@ -257,7 +257,7 @@ impl Convert {
         self.push_options(&mut out);
         for (index, source) in self.sources().enumerate() {
             out.define(source.objects(&SecretId::source_number(index))?)?;
-            out.reads_from(source.location().clone());
+            out.reads_image(source);
         }
         out.flag(as_nodes, "--image-opts");
         // The reference puts a node here, before the target's options, and a plain name after them.
@@ -272,6 +272,7 @@ impl Convert {
             (TargetKind::New { .. }, Some(options)) => push_create_options(&mut out, options)?,
             (TargetKind::Existing(image), _) => {
                 out.define(image.objects(&SecretId::target())?)?;
+                image.parts().skip(1).for_each(|part| out.reads_from(part.clone()));
                 out.flag(target_opts.is_some(), "--target-image-opts");
             }
             _ => {}

@@ -96,7 +96,6 @@ impl Dd {
             arg.push(operand);
             out.arg(arg);
         }
-        out.reads_from(self.source.location().clone());
         out.writes_to(self.target.clone());
         Ok(out)
     }

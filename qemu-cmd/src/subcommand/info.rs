@@ -107,7 +107,7 @@ impl Info {
             out.option("-t", mode.as_str());
         }
         out.flag(self.limits, "--limits");
-        out.reads_from(source.location().clone());
+        out.reads_image(&source);
         out.prints(if self.human { OutputKind::Text } else { OutputKind::Json });
         Ok(out)
     }

@@ -67,7 +67,6 @@ impl Map {
         out.flag(self.force_share, "-U");
         let operand = push_source(&mut out, &self.source)?;
         out.arg(operand);
-        out.reads_from(self.source.location().clone());
         out.prints(if self.human { OutputKind::Text } else { OutputKind::Json });
         Ok(out)
     }

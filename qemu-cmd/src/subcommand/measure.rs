@@ -102,7 +102,6 @@ impl Measure {
                 let operand = push_source(&mut out, source)?;
                 push_create_options(&mut out, options)?;
                 out.arg(operand);
-                out.reads_from(source.location().clone());
             }
         }
         out.prints(if self.human { OutputKind::Text } else { OutputKind::Json });

@@ -87,6 +87,7 @@ fn push_node(out: &mut Invocation, source: &Source) -> Result<OsString, Error> {
 fn push_spelled(out: &mut Invocation, source: &Source, spelled: Spelled) -> Result<OsString, Error> {
     source.check_openable()?;
     out.define(source.objects(&SecretId::source())?)?;
+    out.reads_image(source);
     match (&spelled, source.format()) {
         (Spelled::ImageOpts(_), _) => out.arg("--image-opts"),
         (Spelled::Plain(_), Some(format)) => out.option("-f", format.as_str()),

@@ -122,7 +122,6 @@ impl Rebase {
         out.flag(self.quiet, "-q");
         let operand = push_source(&mut out, &self.source)?;
         out.arg(operand);
-        out.reads_from(self.source.location().clone());
         out.writes_to(self.source.location().clone());
         Ok(out)
     }

@@ -96,7 +96,6 @@ impl Resize {
         out.arg("--");
         out.arg(operand);
         out.arg(format!("{sign}{size}"));
-        out.reads_from(self.source.location().clone());
         out.writes_to(self.source.location().clone());
         Ok(out)
     }

@@ -106,7 +106,6 @@ impl Snapshot {
         out.flag(self.quiet, "-q");
         let operand = push_node(&mut out, &self.source)?;
         out.arg(operand);
-        out.reads_from(self.source.location().clone());
         Ok(out)
     }
 }

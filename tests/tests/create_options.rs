@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::path::Path;
+
 use qemu_cmd::{
-    ByteSize, Compat, CompressionType, Create, Error, Info, NewImage, Parallels, Preallocation, Qcow, Qcow2, Qed, Raw,
-    RawPreallocation, Source, Vdi, VhdSubformat, Vhdx, Vmdk, VmdkAdapter, VmdkSubformat, Vpc,
+    ByteSize, Compat, CompressionType, Create, Error, Info, Map, NewImage, Parallels, Preallocation, Qcow, Qcow2, Qed,
+    Raw, RawPreallocation, Source, Vdi, VhdSubformat, Vhdx, Vmdk, VmdkAdapter, VmdkSubformat, Vpc,
 };
-use tests::{bare, client, scratch};
+use qemu_exec::{ErrorKind, QemuImg};
+use tests::{bare, client, local, scratch};
 
 /// Makes the image, and looks whether it is what was asked for.
 fn make(image: impl Into<NewImage>) {
@@ -88,6 +91,21 @@ fn qcow2_with_a_data_file() {
     let option = format!("data_file={}", data.to_str().unwrap().replace(',', ",,"));
     let output = bare(["convert", "-c", "-f", "raw", "-O", "qcow2", "-o", &option, source.to_str().unwrap(), name]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+/// Unlike a backing file, it is not looked for beside the image.
+#[test]
+fn a_relative_data_file_is_found_from_where_qemu_img_runs() {
+    let directory = scratch();
+    let folder = directory.path().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    let here = |directory: &Path| QemuImg::new(local().current_dir(directory));
+    let create = Create::new(folder.join("image"), Qcow2::new().data_file("data"), ByteSize::mib(1));
+    here(directory.path()).create(&create).unwrap();
+    assert!(directory.path().join("data").exists() && !folder.join("data").exists());
+    let map = Map::new(Source::qcow2(folder.join("image")));
+    here(directory.path()).map(&map).unwrap();
+    assert_eq!(here(&folder).map(&map).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]

@@ -99,9 +99,10 @@ fn no_image_holds_its_first_name() {
         let bytes = fs::read(here.join(name)).unwrap();
         assert!(!bytes.windows(8).any(|window| window == b".partial"), "{name}");
     }
-    // A data file is made beside the image, which names it.
-    let split = Qcow2::new().data_file("data");
+    // The image holds the name of its data file.
+    let split = Qcow2::new().data_file(here.join("data").to_str().unwrap());
     client().create(&Create::new(here.join("split"), split, ByteSize::mib(1))).unwrap();
+    assert!(here.join("data").exists());
     let info = client().info(&Info::new(Source::qcow2(here.join("split")))).unwrap();
     assert_eq!(info.virtual_size, 1 << 20);
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tests::terminal::on_terminal;
-use tests::{bare, fifo, scratch};
+use tests::{bare, fifo, qemu_img, scratch};
 
 fn qimg(directory: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
@@ -128,6 +128,26 @@ fn fields(value: &Value, found: &mut std::collections::BTreeSet<String>) {
             }
         }
         _ => {}
+    }
+}
+
+/// As qemu does.
+#[test]
+fn a_data_file_is_looked_for_from_here_and_not_beside_the_image() {
+    let directory = scratch();
+    let directory = directory.path();
+    let folder = directory.join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    let mut create = Command::new(qemu_img());
+    create.current_dir(directory).args(["create", "-q", "-f", "qcow2", "-o", "data_file=data", "folder/image", "1M"]);
+    assert!(create.status().unwrap().success() && directory.join("data").exists());
+    for (from, args, code, state) in [
+        (directory, &["folder/image"][..], 1, "outside"),
+        (directory, &["--follow", "folder/image"], 0, "seen"),
+        (&folder, &["image"], 1, "missing"),
+    ] {
+        let found = layers(from, args, code);
+        assert_eq!(found[0]["files"][0]["state"], state, "{args:?}: {found:?}");
     }
 }
 

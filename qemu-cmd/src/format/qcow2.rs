@@ -47,8 +47,9 @@ options! {
         extended_l2: bool = "extended_l2",
         /// How compressed clusters are compressed. Default: `zlib`.
         compression_type: CompressionType = "compression_type",
-        /// A file of its own for the data, which is made anew. The image stores the name as it is given; a relative
-        /// one is relative to the image. Needs `compat=1.1`, and excludes compression.
+        /// A file of its own for the data, which is made anew. The image stores the name as it is given; unlike that of
+        /// a backing file, a relative one is **looked for from where whoever opens the image runs**, not beside the
+        /// image. Needs `compat=1.1`, and excludes compression.
         data_file: String as &str = "data_file",
         /// Whether the data file stays readable as a raw image. Default: off. Needs a data file.
         data_file_raw: bool = "data_file_raw",

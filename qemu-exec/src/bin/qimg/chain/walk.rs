@@ -99,7 +99,7 @@ pub(crate) fn walk(top: &Path, format: Option<&str>, reach: Reach) -> Vec<Link> 
         let overlay = link.path.clone();
         links.push(link);
         let Some((name, said)) = below else { return links };
-        let place = place(&name, overlay.as_deref());
+        let place = place(&name, beside(overlay.as_deref()));
         let shown = name.to_string();
         if links.len() == MAX_CHAIN_DEPTH {
             let found = Found::Trouble(Trouble::TooDeep);
@@ -137,8 +137,8 @@ impl Link {
     }
 }
 
-/// Where a name in an image leads, by qemu's rule: beside the image, unless it is absolute or begins with a protocol.
-fn place(name: &Name, overlay: Option<&Path>) -> Result<PathBuf, Trouble> {
+/// Where a name in an image leads, by qemu's rule: into this directory, unless it is absolute or begins with a protocol.
+fn place(name: &Name, directory: &Path) -> Result<PathBuf, Trouble> {
     let bytes = name.as_bytes();
     if has_protocol(bytes) {
         return match bytes.strip_prefix(b"file:").map(OsStr::from_bytes).map(Path::new) {
@@ -146,8 +146,11 @@ fn place(name: &Name, overlay: Option<&Path>) -> Result<PathBuf, Trouble> {
             _ => Err(Trouble::Protocol),
         };
     }
-    let directory = overlay.and_then(Path::parent).unwrap_or(Path::new("/"));
     Ok(directory.join(OsStr::from_bytes(bytes)))
+}
+
+fn beside(image: Option<&Path>) -> &Path {
+    image.and_then(Path::parent).unwrap_or(Path::new("/"))
 }
 
 fn has_protocol(name: &[u8]) -> bool {
@@ -222,10 +225,13 @@ impl Walk {
     fn files(&self, link: &Link) -> Vec<Part> {
         let Found::Image(inspection, _) = &link.found else { return Vec::new() };
         let facts = inspection.facts();
-        let data = facts.data_file.iter().map(|name| ("data file", name));
-        let extents = facts.extents.iter().filter_map(|extent| Some(("extent", extent.file.as_ref()?)));
-        let part = |(role, name): (&'static str, &Name)| {
-            let found = place(name, link.path.as_deref()).and_then(|path| self.find(&path, self.reach));
+        // qemu looks for a data file from where it runs, and for everything else beside the image.
+        let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        let data = facts.data_file.iter().map(|name| ("data file", name, &*here));
+        let image = beside(link.path.as_deref());
+        let extents = facts.extents.iter().filter_map(|extent| Some(("extent", extent.file.as_ref()?, image)));
+        let part = |(role, name, directory): (&'static str, &Name, &Path)| {
+            let found = place(name, directory).and_then(|path| self.find(&path, self.reach));
             Part { role, name: name.to_string(), found: found.map(|(_, _, size)| size) }
         };
         data.chain(extents).map(part).collect()

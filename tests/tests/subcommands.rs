@@ -229,6 +229,36 @@ fn convert_reads_snapshots_and_several_sources() {
     }
 }
 
+/// A name can be the id of another.
+#[test]
+fn a_snapshot_is_found_by_its_id_first_and_deleted_by_its_name_alone() {
+    let directory = scratch();
+    let file = |name: &str| directory.path().join(name);
+    let write = |byte| {
+        let bench = Bench::new(qcow2(&file("a"))).count(1).depth(1).buffer_size(ByteSize::mib(1));
+        succeed(bench.write(true).pattern(byte).invocation());
+    };
+    client().create(&Create::new(file("a"), Qcow2::new(), ByteSize::mib(1))).unwrap();
+    write(1);
+    succeed(Snapshot::create(qcow2(&file("a")), "2").invocation());
+    write(2);
+    succeed(Snapshot::create(qcow2(&file("a")), "other").invocation());
+    write(3);
+    let read = |snapshot| {
+        let convert = Convert::new(qcow2(&file("a")), Target::new(file("old"), Raw::new())).snapshot(snapshot);
+        client().convert(&convert).unwrap();
+        std::fs::read(file("old")).unwrap()[0]
+    };
+    let two = || "2".to_owned();
+    let found = [SourceSnapshot::NameOrId(two()), SourceSnapshot::Id(two()), SourceSnapshot::Name(two())].map(read);
+    assert_eq!(found, [2, 2, 1]);
+    succeed(Snapshot::apply(qcow2(&file("a")), "2").invocation());
+    assert_eq!(guest_content(Kind::Qcow2, &file("a"))[0], 2);
+    fail(Snapshot::delete(qcow2(&file("a")), "1").invocation());
+    succeed(Snapshot::delete(qcow2(&file("a")), "2").invocation());
+    assert!(succeed(Snapshot::list(qcow2(&file("a"))).invocation()).contains("other"));
+}
+
 #[test]
 fn convert_has_more_options() {
     let directory = scratch();

@@ -207,6 +207,9 @@ impl Reader<'_> {
 
     fn snapshot_option(&self) -> Result<Option<SourceSnapshot>> {
         let Some(value) = self.text("l")? else { return Ok(None) };
+        if !value.starts_with(SourceSnapshot::LIST) {
+            return Ok(Some(SourceSnapshot::NameOrId(value)));
+        }
         let list = KeyVal::parse(value.as_ref());
         let text = |value: &OsStr| value.to_string_lossy().into_owned();
         Ok(Some(match (list.get("snapshot.name"), list.get("snapshot.id")) {

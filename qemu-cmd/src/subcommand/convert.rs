@@ -254,7 +254,7 @@ impl Convert {
             out.option("-f", format.as_str());
         }
         out.flag(self.compress, "-c");
-        self.push_options(&mut out);
+        self.push_options(&mut out)?;
         for (index, source) in self.sources().enumerate() {
             out.define(source.objects(&SecretId::source_number(index))?)?;
             out.reads_image(source);
@@ -290,7 +290,7 @@ impl Convert {
     }
 
     /// The options that need nothing else to be known.
-    fn push_options(&self, out: &mut Invocation) {
+    fn push_options(&self, out: &mut Invocation) -> Result<(), Error> {
         if let Some(mode) = self.source_cache {
             out.option("-T", mode.as_str());
         }
@@ -304,7 +304,7 @@ impl Convert {
             out.option("-r", rate.to_string());
         }
         if let Some(snapshot) = &self.snapshot {
-            out.option("-l", snapshot.render());
+            out.option("-l", snapshot.render()?);
         }
         for (on, flag) in [
             (self.out_of_order, "-W"),
@@ -319,6 +319,7 @@ impl Convert {
         ] {
             out.flag(on, flag);
         }
+        Ok(())
     }
 
     /// Qemu 5.2 has no `-F` here, and the create options say the same in every version.

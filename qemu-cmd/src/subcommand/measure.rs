@@ -97,7 +97,7 @@ impl Measure {
             Of::Image(source) => {
                 if let Some(snapshot) = &self.snapshot {
                     rules::check_qcow2(source.format(), "internal snapshots")?;
-                    out.option("-l", snapshot.render());
+                    out.option("-l", snapshot.render()?);
                 }
                 let operand = push_source(&mut out, source)?;
                 push_create_options(&mut out, options)?;

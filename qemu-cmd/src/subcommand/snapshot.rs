@@ -31,9 +31,10 @@ pub enum SnapshotAction {
     List,
     /// Makes one of this name.
     Create(String),
-    /// Goes back to the one of this name or id: **what was written since is lost**.
+    /// Goes back to the one of this id, or if there is none, of this name: a name can be the id of another. **What was
+    /// written since is lost.**
     Apply(String),
-    /// Deletes the one of this name or id.
+    /// Deletes the one of this name, whatever has it as its id.
     Delete(String),
 }
 
@@ -50,13 +51,13 @@ impl Snapshot {
         Self::new(source, SnapshotAction::Create(name.into()))
     }
 
-    /// Goes back to a snapshot: **what was written since is lost**.
+    /// Goes back to a snapshot, by its id or its name: **what was written since is lost**.
     #[doc(alias = "-a")]
     pub fn apply(source: Source, name: impl Into<String>) -> Self {
         Self::new(source, SnapshotAction::Apply(name.into()))
     }
 
-    /// Deletes a snapshot.
+    /// Deletes a snapshot, by its name.
     #[doc(alias = "-d")]
     pub fn delete(source: Source, name: impl Into<String>) -> Self {
         Self::new(source, SnapshotAction::Delete(name.into()))

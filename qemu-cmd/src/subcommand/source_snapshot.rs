@@ -1,4 +1,6 @@
-use crate::KeyVal;
+use std::ffi::OsString;
+
+use crate::{Error, KeyVal};
 
 /// An internal snapshot of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -10,20 +12,27 @@ pub enum SourceSnapshot {
     Id(String),
     /// The one that has both.
     NameAndId(String, String),
-    /// The one of this name, or if there is none, of this id.
+    /// The one of this id, or if there is none, of this name: a name can be the id of another. What starts with
+    /// `snapshot.` is refused: qemu-img reads that as keys.
     NameOrId(String),
 }
 
 impl SourceSnapshot {
-    pub(crate) fn render(&self) -> std::ffi::OsString {
-        let (key, value) = match self {
-            Self::Name(name) => ("snapshot.name", name),
-            Self::Id(id) => ("snapshot.id", id),
-            Self::NameAndId(name, id) => {
-                return KeyVal::new().with("snapshot.id", id).with("snapshot.name", name).render();
+    /// What a value of `-l` starts with that is a list.
+    pub(crate) const LIST: &str = "snapshot.";
+
+    pub(crate) fn render(&self) -> Result<OsString, Error> {
+        let list = match self {
+            Self::Name(name) => KeyVal::new().with("snapshot.name", name),
+            Self::Id(id) => KeyVal::new().with("snapshot.id", id),
+            Self::NameAndId(name, id) => KeyVal::new().with("snapshot.id", id).with("snapshot.name", name),
+            Self::NameOrId(text) if text.starts_with(Self::LIST) => {
+                return Err(Error::Options(
+                    "what starts with `snapshot.` is read as keys: say that it is a name, or an id",
+                ));
             }
-            Self::NameOrId(text) => return text.into(),
+            Self::NameOrId(text) => return Ok(text.into()),
         };
-        KeyVal::new().with(key, value).render()
+        Ok(list.render())
     }
 }

@@ -136,6 +136,12 @@ fn what_a_format_or_a_cache_mode_has_not_is_refused() {
     let snapshot = || SourceSnapshot::NameOrId("x".to_owned());
     let convert = Convert::new(Source::raw("raw"), Target::new("new", Raw::new())).snapshot(snapshot());
     check(&scene, convert.invocation(), &["convert", "-l", "x", "-f", "raw", "-O", "raw", "raw", "new"]);
+    // The scene has none of that name; but it is not looked for, either.
+    let keys = || SourceSnapshot::NameOrId("snapshot.1".to_owned());
+    let convert = Convert::new(Source::qcow2("qcow2"), Target::new("new", Raw::new())).snapshot(keys());
+    check(&scene, convert.invocation(), &["convert", "-l", "snapshot.1", "-f", "qcow2", "-O", "raw", "qcow2", "new"]);
+    let measure = Measure::image(Source::qcow2("qcow2"), Raw::new()).snapshot(keys());
+    assert!(measure.invocation().is_err());
     let measure = Measure::image(Source::raw("raw"), Raw::new()).snapshot(snapshot());
     check(&scene, measure.invocation(), &["measure", "-l", "x", "-f", "raw", "-O", "raw", "raw"]);
     for (name, format, mode, option) in [

@@ -110,8 +110,8 @@ impl KeyVal {
         })
     }
 
-    /// Reads a list. A piece without `=` is kept as a key with the value `on`, which is how qemu reads it;
-    /// a key that is not UTF-8 is kept with replacement characters, since qemu has no such key.
+    /// Reads a list. A piece without `=` is a key with the value `on`, or behind `no` one with the value `off`, which is
+    /// how qemu reads it; a key that is not UTF-8 is kept with replacement characters, since qemu has no such key.
     #[must_use]
     pub fn parse(text: &OsStr) -> Self {
         Self::parse_implied(text, None)
@@ -140,7 +140,11 @@ impl KeyVal {
             let implied = implied.filter(|_| self.is_empty());
             if !is_pair && implied.is_none() {
                 // Only a value can double a comma.
-                self.0.push((text_of(word), OsString::from("on")));
+                let word = text_of(word);
+                self.0.push(match word.strip_prefix("no") {
+                    Some(key) => (key.to_owned(), OsString::from("off")),
+                    None => (word, OsString::from("on")),
+                });
                 rest = behind.get(1..).unwrap_or_default();
                 continue;
             }
@@ -264,6 +268,10 @@ mod tests {
 
     #[test]
     fn bare_pieces_and_duplicates_mean_what_they_mean_to_qemu() {
+        assert_eq!(
+            KeyVal::parse("nolazy_refcounts,nocow=on".as_ref()),
+            KeyVal::parse("lazy_refcounts=off,nocow=on".as_ref())
+        );
         let opts = KeyVal::parse_implied("secret,id=a,flag,id=b".as_ref(), Some("qom-type"));
         assert_eq!(opts.get("qom-type"), Some("secret".as_ref()));
         assert_eq!(opts.get("id"), Some("b".as_ref()));

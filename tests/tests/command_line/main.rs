@@ -222,6 +222,26 @@ fn options_are_found_however_they_are_written() {
     assert_eq!(parse("dd if=a of=b if=c bs=1M").unwrap().dd_operand("if"), Some("c".into()));
 }
 
+/// What has no value is switched on, or behind `no` off.
+#[test]
+fn short_forms_mean_what_they_mean_to_qemu_img() {
+    let rooms = Rooms::new();
+    for (options, lazy) in [("compat=1.1,lazy_refcounts", true), ("compat=1.1,nolazy_refcounts", false)] {
+        let line = format!("create -q -f qcow2 -o {options} out 1M");
+        let typed = qemu_cmd::Command::parse(words(&line).into_iter().map(Into::into)).unwrap();
+        let argv = typed.invocation().unwrap().argv(|_| unreachable!());
+        let rendered = argv.iter().map(|arg| arg.to_str().unwrap()).collect::<Vec<_>>().join(" ");
+        for line in [line, rendered] {
+            let output = rooms.run(&line);
+            assert!(output.status.success(), "{line}: {output:?}");
+            let info = run(&rooms.0.path().join("room"), "info -f qcow2 --output=json out");
+            let info: qemu_info::ImageInfo = serde_json::from_slice(&info.stdout).unwrap();
+            let Some(qemu_info::FormatSpecific::Qcow2(qcow2)) = info.format_specific else { panic!("{info:?}") };
+            assert_eq!(qcow2.lazy_refcounts, Some(lazy), "{line}");
+        }
+    }
+}
+
 #[test]
 fn sizes_that_look_like_options() {
     for (line, operands) in [

@@ -98,7 +98,10 @@ impl Invocation {
     pub(crate) fn define(&mut self, objects: impl IntoIterator<Item = Object>) -> Result<(), Error> {
         for object in objects {
             match self.objects.iter().find(|defined| defined.id() == object.id()) {
-                None => self.object(object),
+                None => {
+                    object.check()?;
+                    self.object(object);
+                }
                 Some(defined) if *defined == object => {}
                 Some(_) => return Err(Error::ObjectIdTaken { id: object.id().to_string() }),
             }
@@ -302,6 +305,15 @@ mod tests {
         assert_eq!(invocation.argv(|_| OsString::new()).len(), 3);
         let error = invocation.define([group("2")]).unwrap_err();
         assert!(matches!(error, Error::ObjectIdTaken { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn an_object_is_of_one_type_and_has_the_properties_that_it_says() {
+        let id = || SecretId::new("a").unwrap();
+        for object in [Object::new("x,dir=/", id()), Object::new("x", id()).property("y=1,dir", "/")] {
+            let error = Invocation::new("info").define([object]).unwrap_err();
+            assert!(matches!(error, Error::OptionName { .. }), "{error:?}");
+        }
     }
 
     /// Typed, and as a line that somebody wrote.

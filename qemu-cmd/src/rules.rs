@@ -120,6 +120,15 @@ pub(crate) fn check_multiple(what: &'static str, size: ByteSize, unit: ByteSize,
     Err(Error::Multiple { what, size, unit, max })
 }
 
+/// Whether it is one key of a list, and no list.
+pub(crate) fn is_key(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', ',', '\0'])
+}
+
+pub(crate) fn check_key(name: &str) -> Result<(), Error> {
+    if is_key(name) { Ok(()) } else { Err(Error::OptionName { name: name.to_owned() }) }
+}
+
 pub(crate) fn check_refcount_bits(bits: u8) -> Result<(), Error> {
     if bits.is_power_of_two() && bits <= 64 { Ok(()) } else { Err(Error::RefcountBits { bits }) }
 }

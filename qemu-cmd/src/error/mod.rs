@@ -186,6 +186,12 @@ pub enum Error {
         /// The option.
         key: String,
     },
+    /// An option, a property or a type was given by a name that would be something else, or more, in a list.
+    #[error("`{}` is not the name of an option: that is a word without `=` and `,`", one_line(name))]
+    OptionName {
+        /// The name as given.
+        name: String,
+    },
     /// An option of a qcow2 data file without one.
     #[error("data_file_raw and keep_data_file need a data file: give one, or drop them")]
     DataFileMissing,
@@ -340,7 +346,8 @@ pub enum Error {
         /// The location, as a node.
         name: String,
     },
-    /// A location holds a secret, which every user of the machine could read in the process list.
+    /// A location, or an object that it names, holds a secret, which every user of the machine could read in the
+    /// process list.
     #[error("the {} holds a secret, which would show in the process list: {instead}", one_line(what))]
     SecretInLocation {
         /// What holds it, without its value.

@@ -179,6 +179,7 @@ macro_rules! options {
                     }
                 )*
                 for (key, value) in self.other.iter() {
+                    $crate::rules::check_key(key)?;
                     if Self::KEYS.iter().any(|known| known.name == key) {
                         return Err($crate::Error::OptionGivenTwice { key: key.to_owned() });
                     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Source, SourceForm, plain_name};
 use crate::secret::SecretId;
-use crate::{Error, Format, KeyVal};
+use crate::{Error, Format, KeyVal, rules};
 
 /// What is read below an image, instead of what it names.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +82,9 @@ impl Source {
             opts.push(option, id.as_str());
         }
         for (key, value) in self.options.iter() {
-            if opts.get(key).is_some() {
+            rules::check_key(key)?;
+            let has_method = matches!(key.split('.').next(), Some("driver" | "header" | "backing"));
+            if has_method || opts.get(key).is_some() {
                 return Err(Error::OptionGivenTwice { key: key.to_owned() });
             }
             opts.push(key, value);
@@ -116,8 +118,20 @@ impl Source {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_option_is_one_that_has_no_method() {
+        let refusal = |key: &str| Source::qcow2("a").option(key, "x").image_opts(&SecretId::source()).unwrap_err();
+        for key in ["driver", "backing", "backing.file.filename", "header.filename", "file.filename"] {
+            assert!(matches!(refusal(key), Error::OptionGivenTwice { .. }), "{key}");
+        }
+        for key in ["", "discard=unmap,backing", "a,b"] {
+            assert!(matches!(refusal(key), Error::OptionName { .. }), "{key}");
+        }
+    }
 
     #[test]
     fn a_json_node_is_what_qemu_takes_for_utf8() {

@@ -1,11 +1,11 @@
 //! Objects that an image's location names.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::PathBuf;
 
 use super::Source;
-use super::node::BackingOverride;
-use crate::{Error, Key, KeyVal, SecretId};
+use crate::{Error, Key, KeyVal, SecretId, rules};
 
 /// An object that the location of an image names by its id: credentials, a password, a throttle group.
 ///
@@ -34,10 +34,24 @@ pub struct Object {
     pub(crate) kind: Kind,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Kind {
     Secret(Key),
     Other { qom_type: String, properties: KeyVal },
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(key) => f.debug_tuple("Secret").field(key).finish(),
+            Self::Other { qom_type, properties } => {
+                // What is a password depends on the type.
+                let list = KeyVal::new().with("qom-type", qom_type);
+                let list = properties.iter().fold(list, |list, (name, value)| list.with(name, value));
+                f.debug_tuple("Other").field(&list).finish()
+            }
+        }
+    }
 }
 
 impl Object {
@@ -67,12 +81,12 @@ impl Object {
         Self::new("throttle-group", id)
     }
 
-    /// An object of any other type.
+    /// An object of any other type. A passphrase in it is refused: everybody could read it in the process list.
     pub fn new(qom_type: impl Into<String>, id: SecretId) -> Self {
         Self { id, kind: Kind::Other { qom_type: qom_type.into(), properties: KeyVal::new() } }
     }
 
-    /// Another property, by qemu's name. A secret has none.
+    /// Another property, by qemu's name. A secret has none, and stays as it is.
     pub fn property(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
         if let Kind::Other { properties, .. } = &mut self.kind {
             properties.push(name, value);
@@ -84,6 +98,18 @@ impl Object {
     #[must_use]
     pub const fn id(&self) -> &SecretId {
         &self.id
+    }
+
+    /// Whether its type and its properties are what they are called, and none is a secret.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Kind::Other { qom_type, properties } = &self.kind else { return Ok(()) };
+        if qom_type == "secret" && properties.get("data").is_some() && properties.get("keyid").is_none() {
+            return Err(Error::SecretInLocation {
+                what: "property `data`".to_owned(),
+                instead: "use `Object::secret`",
+            });
+        }
+        std::iter::once(qom_type.as_str()).chain(properties.iter().map(|(name, _)| name)).try_for_each(rules::check_key)
     }
 
     /// The ids of other objects that it names.
@@ -135,9 +161,25 @@ impl Source {
         }
         let mut objects = self.objects.clone();
         objects.extend(self.key.iter().map(|key| Object::secret(id.clone(), key.clone())));
-        if let Some(BackingOverride::Image(image)) = self.backing.as_deref() {
+        if let Some(image) = self.given_below() {
             objects.extend(image.objects(&id.backing())?);
         }
         Ok(objects)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_of_another_type_holds_no_passphrase() {
+        let object = || Object::new("secret", SecretId::new("a").unwrap()).property("data", "hunter2");
+        let refusal = object().check().unwrap_err();
+        assert!(matches!(refusal, Error::SecretInLocation { .. }), "{refusal}");
+        let printed = format!("{:?} {refusal} {refusal:?}", object());
+        assert!(printed.contains("qom-type=secret") && !printed.contains("hunter2"), "{printed}");
+        object().property("keyid", "m").check().unwrap();
     }
 }

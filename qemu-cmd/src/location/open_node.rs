@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use super::{Driver, Location, protocol};
 use crate::os::units;
-use crate::{Error, KeyVal};
+use crate::{Error, KeyVal, rules};
 
 /// The keys of a protocol node, for a driver that has no type of its own or with options that the type does not
 /// have. Made by [`Location::from_node`].
@@ -47,7 +47,7 @@ impl Driver for OpenNode {
             return Err(Error::LocationPartEmpty { driver: "node", part: "driver".to_owned() });
         }
         for (key, value) in self.0.iter() {
-            if key.is_empty() || key.contains(['=', ',', '\0']) {
+            if !rules::is_key(key) {
                 let reason = "a key is a word without `=` and `,`";
                 return Err(Error::LocationPart { driver: "node", part: "key".to_owned(), given: key.into(), reason });
             }

@@ -145,13 +145,14 @@ pub(crate) fn check_sparse_size(size: ByteSize) -> Result<(), Error> {
     }
 }
 
-/// qemu-img rounds other qcow2 sizes up without a word.
-pub(crate) fn check_sectors(size: ByteSize) -> Result<(), Error> {
+/// qemu-img rounds other sizes of such an image up without a word.
+pub(crate) fn check_sectors(format: Format, size: ByteSize) -> Result<(), Error> {
     let below = size.as_u64() / 512 * 512;
     if below == size.as_u64() {
         return Ok(());
     }
     Err(Error::SizeNotSectors {
+        format: format.as_str(),
         size,
         below: ByteSize::bytes(below),
         above: ByteSize::bytes(below.saturating_add(512)),

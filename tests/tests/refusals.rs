@@ -41,6 +41,17 @@ fn a_qcow2_size_that_is_no_multiple_of_512_is_silently_rounded() {
 }
 
 #[test]
+fn a_vhd_of_a_size_that_is_to_be_kept_is_silently_rounded() {
+    let directory = scratch();
+    let image = Vpc::new().force_size(true);
+    let refusal = Create::new("/x", image, ByteSize::bytes(1000)).invocation().unwrap_err();
+    let said = "a vpc size must be a multiple of 512 bytes, and 1000 is not: take 512 or 1024";
+    assert_eq!(refusal.to_string(), said);
+    assert!(create(directory.path(), "vpc", "force_size=on", "1000").status.success());
+    assert_eq!(virtual_size(&directory.path().join("new"), Format::Vpc), 1024);
+}
+
+#[test]
 fn the_largest_qcow2_sizes_are_the_real_ones() {
     let directory = scratch();
     for (clusters, extended) in [(512_u64, false), (4096, false), (65_536, false), (16_384, true), (2 << 20, false)] {

@@ -6,7 +6,7 @@ use super::images::node;
 use super::values::{is_size, name_and_value, whole_number, wrong};
 use super::{CommandLine, KeyVal};
 use crate::option_table::ValueKind;
-use crate::{ByteSize, Error, Location, ParseError, Subcommand, rules};
+use crate::{ByteSize, Error, Format, Location, ParseError, Subcommand, rules};
 
 type Checked = Result<(), ParseError>;
 
@@ -243,7 +243,9 @@ fn check_create(line: &CommandLine) -> Checked {
     };
     let wrong = wrong(ValueKind::Size, given).map(|reason| ParseError::value("size", given, reason));
     let sectors = match size(given) {
-        Some(size) if line.value("f").is_some_and(|format| format == "qcow2") => rules::check_sectors(size),
+        Some(size) if line.value("f").is_some_and(|format| format == "qcow2") => {
+            rules::check_sectors(Format::Qcow2, size)
+        }
         _ => Ok(()),
     };
     match wrong.map_or(sectors.map_err(ParseError::from), Err) {

@@ -135,9 +135,11 @@ pub enum Error {
     /// Compression into a preallocated image.
     #[error("compression and preallocation exclude each other: drop one of the two")]
     CompressionWithPreallocation,
-    /// A qcow2 size that is not a multiple of 512, which qemu-img would silently round up.
-    #[error("a qcow2 size must be a multiple of 512 bytes, and {size} is not: take {below} or {above}")]
+    /// A size that is not a multiple of 512, of a format where qemu-img would silently round it up.
+    #[error("a {format} size must be a multiple of 512 bytes, and {size} is not: take {below} or {above}")]
     SizeNotSectors {
+        /// The format.
+        format: &'static str,
         /// The size as given.
         size: ByteSize,
         /// The multiple of 512 below.

@@ -247,16 +247,15 @@ impl NewImage {
     pub(crate) fn check_size(&self, size: ByteSize) -> Result<(), Error> {
         // What qemu's block layer can address: i64::MAX rounded down to its largest request alignment.
         const BLOCK_LAYER_MAX: ByteSize = ByteSize::bytes(0x7fff_ffff_c000_0000);
-        match self {
-            Self::Qcow2(image) => image.check_size(size)?,
-            Self::Vpc(image) => image.check_size(size)?,
-            Self::Qcow(image) => image.check_size(size)?,
-            _ => {}
-        }
         if size > BLOCK_LAYER_MAX {
             return Err(Error::SizeTooLarge { size, max: BLOCK_LAYER_MAX });
         }
-        Ok(())
+        match self {
+            Self::Qcow2(image) => image.check_size(size),
+            Self::Vpc(image) => image.check_size(size),
+            Self::Qcow(image) => image.check_size(size),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -295,5 +294,8 @@ mod tests {
         assert!(fine(Qcow2::new().into(), 512) && !fine(Qcow2::new().into(), 513));
         assert!(fine(Vpc::new().force_size(true).into(), 512) && !fine(Vpc::new().force_size(true).into(), 513));
         assert!(fine(Qcow::new().into(), 512) && !fine(Qcow::new().into(), 0));
+        // What is advised is a size that can be.
+        let refusal = NewImage::from(Qcow2::new()).check_size(ByteSize::bytes(u64::MAX)).unwrap_err();
+        assert!(matches!(refusal, Error::SizeTooLarge { .. }), "{refusal}");
     }
 }

@@ -1,7 +1,7 @@
 //! The formats of other programs, and of qemu's past.
 
-use super::CreateOptions;
 use super::options::{options, words};
+use super::{CreateOptions, Format};
 use crate::{ByteSize, Error, rules};
 
 words! {
@@ -112,7 +112,7 @@ impl Vpc {
 
     pub(super) fn check_size(&self, size: ByteSize) -> Result<(), Error> {
         if self.force_size == Some(true) {
-            return rules::check_sectors(size);
+            return rules::check_sectors(Format::Vpc, size);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 use super::options::{options, words};
-use super::{CreateOptions, Preallocation};
+use super::{CreateOptions, Format, Preallocation};
 use crate::secret::SecretId;
 use crate::{ByteSize, Error, KeyVal, Luks, PROTOCOLS, rules};
 
@@ -140,7 +140,7 @@ impl Qcow2 {
     }
 
     pub(super) fn check_size(&self, size: ByteSize) -> Result<(), Error> {
-        rules::check_sectors(size)?;
+        rules::check_sectors(Format::Qcow2, size)?;
         // The L1 table is at most 32 MiB of 8-byte entries, each for one L2 table of one cluster.
         let entry = if self.has_extended_l2() { 16 } else { 8 };
         let clusters = self.clusters().as_u64();

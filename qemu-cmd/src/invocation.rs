@@ -234,7 +234,8 @@ pub fn shell_quote(arg: &OsStr) -> String {
         return ansi_c_quote(arg);
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || PLAIN.contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
+    // In zsh a word that starts with `=` is a command.
+    if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
@@ -352,6 +353,7 @@ mod tests {
     fn an_argument_is_quoted_only_if_a_shell_would_change_it() {
         for (arg, quoted) in [
             ("a/b,c=d", "a/b,c=d"),
+            ("=ls", "'=ls'"),
             ("", "''"),
             ("a b", "'a b'"),
             ("$(reboot)", "'$(reboot)'"),

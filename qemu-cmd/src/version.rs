@@ -58,7 +58,11 @@ impl QemuVersion {
 
     /// qemu has had three releases for each major number since 4.0.
     const fn next_release(self) -> Self {
-        if self.minor >= 2 { Self::new(self.major + 1, 0, 0) } else { Self::new(self.major, self.minor + 1, 0) }
+        if self.minor >= 2 {
+            Self::new(self.major.saturating_add(1), 0, 0)
+        } else {
+            Self::new(self.major, self.minor + 1, 0)
+        }
     }
 }
 
@@ -194,6 +198,7 @@ mod tests {
         assert!(!candidate.has(QemuVersion::new(10, 1, 0)));
         assert!(!QemuVersion::new(9, 2, 4).has(QemuVersion::new(10, 0, 0)));
         assert!(QemuVersion::new(10, 0, 50).has(QemuVersion::new(10, 1, 0)));
+        assert!(!QemuVersion::new(u16::MAX, 2, 50).has(QemuVersion::new(u16::MAX, 3, 0)));
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::{Error, Key};
 
 macro_rules! names {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal,)+ }) => {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident = $text:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$vmeta])* #[doc = concat!("`", $text, "`")] $variant,)+ }
+        pub enum $name { $(#[doc = concat!("`", $text, "`")] $variant,)+ }
 
         impl $name {
             /// Every value, in qemu's order.

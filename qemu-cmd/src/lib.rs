@@ -30,7 +30,7 @@
 //! ```
 //!
 //! * **what to read and write**: [`Source`], [`Target`], [`Backing`], at a [`Location`], in a [`Format`]
-//! * **what a new image is like**: [`NewImage`] of [`Raw`], [`Qcow2`] or [`LuksImage`], encrypted by [`Luks`]
+//! * **what a new image is like**: [`NewImage`] of [`Raw`], [`Qcow2`], [`LuksImage`] or another format; [`Luks`]
 //! * **what to do**: [`Amend`], [`Bench`], [`Bitmap`], [`Check`], [`Commit`], [`Compare`], [`Convert`], [`Create`],
 //!   [`Dd`], [`Info`], [`Map`], [`Measure`], [`Rebase`], [`Resize`], [`Snapshot`]; any of them: [`Command`]
 //! * **what comes out**: [`Invocation`], made of [`Arg`]s

@@ -180,13 +180,12 @@ impl CommandLine {
 
     /// 10.0 reads the arguments of resize in another way than versions before.
     fn of_resize(&self) -> Option<Feature> {
-        let operands =
-            || self.pieces.iter().enumerate().filter(|(_, piece)| matches!(piece.meaning, Meaning::Operand(_)));
-        let mut places = operands().map(|(at, _)| at);
-        let (file, size) = (places.next()?, places.next()?);
         if self.subcommand() != Subcommand::Resize {
             return None;
         }
+        let operands = self.pieces.iter().enumerate().filter(|(_, piece)| matches!(piece.meaning, Meaning::Operand(_)));
+        let mut places = operands.map(|(at, _)| at);
+        let (file, size) = (places.next()?, places.next()?);
         if size + 1 < self.pieces.len() {
             return Some(Feature::new("options after the size of a resize", Availability::LONG_NAMES));
         }
@@ -202,10 +201,10 @@ impl CommandLine {
 
 /// Whether a LUKS layer of the node, the top one or one below, has its header elsewhere.
 fn has_detached_header(node: &KeyVal) -> bool {
-    let luks = node.iter().filter(|(_, value)| *value == "luks").filter_map(|(key, _)| key.strip_suffix("driver"));
-    luks.into_iter().any(|layer| {
-        let own = node.iter().filter_map(|(key, _)| key.strip_prefix(layer));
-        own.into_iter().any(|key| key == "header" || key.starts_with("header."))
+    let mut luks = node.iter().filter(|(_, value)| *value == "luks").filter_map(|(key, _)| key.strip_suffix("driver"));
+    luks.any(|layer| {
+        let mut own = node.iter().filter_map(|(key, _)| key.strip_prefix(layer));
+        own.any(|key| key == "header" || key.starts_with("header."))
     })
 }
 

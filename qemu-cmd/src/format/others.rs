@@ -45,7 +45,7 @@ options! {
         compat6: bool = "compat6",
         /// The virtual hardware version. Default: 4.
         hwversion: String as &str = "hwversion",
-        /// The version of VMware's guest tools (since 6.0). Default: 2147483647.
+        /// The version of VMware's guest tools (since 6.2). Default: 2147483647.
         toolsversion: String as &str = "toolsversion",
         /// Whether grains of zeros are marked instead of stored. Default: off. Not for flat layouts.
         zeroed_grain: bool = "zeroed_grain",
@@ -128,7 +128,8 @@ options! {
         block_size: ByteSize = "block_size",
         /// The size of the log: a multiple of 1 MiB, less than 4 GiB. Default: 1 MiB.
         log_size: ByteSize = "log_size",
-        /// Whether new blocks are marked as zero instead of not present. Default: on.
+        /// Whether new blocks are marked as zero instead of not present. Default: on, and qemu's help advises against
+        /// off in a convert to a dynamic image.
         block_state_zero: bool = "block_state_zero",
     }
 }

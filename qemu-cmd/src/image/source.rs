@@ -139,8 +139,7 @@ impl Source {
         self
     }
 
-    /// Writes the source in this form. Default: plain if nothing but location and format is to be said, otherwise
-    /// image-opts.
+    /// Writes the source in this form. Default: the one that [`SourceForm`] says is chosen.
     pub const fn form(mut self, form: SourceForm) -> Self {
         self.form = Some(form);
         self

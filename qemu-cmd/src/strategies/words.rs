@@ -20,9 +20,7 @@ macro_rules! words {
 
 words! {
     /// A cache mode.
-    cache_mode: CacheMode = [
-        CacheMode::None, CacheMode::Writeback, CacheMode::Writethrough, CacheMode::Directsync, CacheMode::Unsafe
-    ];
+    cache_mode: CacheMode = CacheMode::ALL;
     /// A format, also one that can only be read.
     format: Format = Format::ALL;
     /// A form of a source.

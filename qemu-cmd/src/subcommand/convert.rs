@@ -22,8 +22,9 @@ use crate::{
 /// ```
 ///
 /// The order of the arguments is fixed: `-t`, `-n`, `-O`, `-f`, `-c`, `-T`, `-S`, `-m`, `-r`, `-l`, `-W`, `-C`,
-/// `--target-is-zero`, `--bitmaps`, `--skip-broken-bitmaps`, `--salvage`, `-U`, `-p`, `-q`, the source's key, `--image-opts` and the source if it is a node, the target's key and `-o` options (or
-/// `--target-image-opts`), the source if it is not a node, target. Source: qemu-img(1), `convert`.
+/// `--target-is-zero`, `--bitmaps`, `--skip-broken-bitmaps`, `--salvage`, `-U`, `-p`, `-q`, the source's key,
+/// `--image-opts` and the source if it is a node, the target's key and `-o` options (or `--target-image-opts`), the
+/// source if it is not a node, target. Source: qemu-img(1), `convert`.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Convert {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use qemu_cmd::{CacheMode, Location};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 /// The cache mode to write `target` with: `none` where O_DIRECT works, otherwise `writeback`.
 ///
@@ -61,9 +61,11 @@ fn probe_directory(directory: &Path) -> rustix::io::Result<()> {
     #[repr(align(4096))]
     struct Block([u8; 4096]);
 
-    let file = temporary_file(directory)?;
-    rustix::io::write(&file, &Block([0; 4096]).0)?;
-    Ok(())
+    // A server may let a signal of the caller interrupt it.
+    retry_on_intr(|| {
+        let file = temporary_file(directory)?;
+        rustix::io::write(&file, &Block([0; 4096]).0).map(drop)
+    })
 }
 
 /// A file for O_DIRECT that has no name, or has none any more.

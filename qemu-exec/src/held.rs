@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use qemu_cmd::Location;
 use rustix::fs::{Mode, OFlags, fsync, open};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::{Error, ErrorKind};
 
@@ -21,14 +21,14 @@ impl Held {
     pub(crate) fn open(location: &Location) -> Option<Self> {
         let Location::File(path) = location else { return None };
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let image = open(path, flags, Mode::empty()).ok()?;
+        let image = retry_on_intr(|| open(path, flags, Mode::empty())).ok()?;
         Some(Self { image, location: location.clone() })
     }
 
     /// Fails if what was written is not on disk. qemu-img exits with 0 also when its last flush, as it closes an image,
     /// has failed: after `rebase`, `amend`, `resize` and `dd` in every version, after `convert` before 11.
     pub(crate) fn flush(&self) -> Result<(), Error> {
-        let Err(errno) = fsync(&self.image) else { return Ok(()) };
+        let Err(errno) = retry_on_intr(|| fsync(&self.image)) else { return Ok(()) };
         let kind = match errno {
             // There are files that have nothing to flush.
             Errno::INVAL | Errno::ROFS => return Ok(()),

@@ -2,7 +2,9 @@
 //!
 //! The lock is flock(2)'s, held by whoever called: qemu-img's own locks are of another kind, and the two do not meet.
 //! It goes with the process that holds it, however that ends, so what is left behind can be told from what is being
-//! written. Over NFS and SMB the two kinds are one, so there the file itself is the lock.
+//! written. Over NFS and SMB the two kinds are one, so there the file itself is the lock, as it is where there are none.
+//!
+//! A server or a file system in user space may have a call interrupted by a signal of the caller, so each is made again.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +13,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT,
 };
-use rustix::io::{Errno, Result};
+use rustix::io::{Errno, Result, retry_on_intr};
 
 const SUFFIX: &[u8] = b".partial";
 
@@ -47,7 +49,8 @@ pub(crate) fn is_partial_name(name: &OsStr) -> bool {
 }
 
 pub(crate) fn open_directory(path: &std::path::Path) -> Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
 }
 
 /// An unfinished file that is ours. It is removed when this is dropped, unless it was published.
@@ -67,7 +70,7 @@ impl Partial {
         const ATTEMPTS: usize = 16;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         for _ in 0..ATTEMPTS {
-            match rustix::fs::openat(&directory, &name, flags, mode) {
+            match retry_on_intr(|| rustix::fs::openat(&directory, &name, flags, mode)) {
                 Ok(file) => {
                     let locked = lock(&file).inspect_err(|_| {
                         let _ = unlink_if_there(&directory, &name, &file);
@@ -93,7 +96,7 @@ impl Partial {
     /// Takes the lock of a file that was left behind.
     pub(crate) fn left_behind(directory: &OwnedFd, name: &OsStr) -> Result<Leftover> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        let file = match retry_on_intr(|| rustix::fs::openat(directory, name, flags, Mode::empty())) {
             Err(Errno::NOENT) => return Ok(Leftover::Gone),
             file => file?,
         };
@@ -124,7 +127,7 @@ impl Partial {
 
     /// Gives the file its name, after its content is on disk and before that name is.
     pub(crate) fn publish(&self, name: &OsStr, replace: bool) -> Result<()> {
-        rustix::fs::fsync(&self.file)?;
+        retry_on_intr(|| rustix::fs::fsync(&self.file))?;
         let (from, to) = (&self.directory, &self.directory);
         if replace {
             rustix::fs::renameat(from, &self.name, to, name)?;
@@ -138,7 +141,7 @@ impl Partial {
                 result => result?,
             }
         }
-        match rustix::fs::fsync(&self.directory) {
+        match retry_on_intr(|| rustix::fs::fsync(&self.directory)) {
             // There are file systems that have nothing to do for a directory.
             Err(Errno::INVAL) => Ok(()),
             result => result,
@@ -192,7 +195,7 @@ fn is_at(file: &OwnedFd, directory: &OwnedFd, name: &OsStr) -> bool {
 enum Lock {
     Ours,
     Taken,
-    /// A lock of ours would keep qemu-img out.
+    /// A lock of ours would keep qemu-img out, or there are none.
     Impossible,
 }
 
@@ -202,9 +205,11 @@ fn lock(file: impl AsFd) -> Result<Lock> {
     if ONE_KIND_OF_LOCK.contains(&(rustix::fs::fstatfs(&file)?.f_type as u32)) {
         return Ok(Lock::Impossible);
     }
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+    match retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => Ok(Lock::Ours),
         Err(Errno::WOULDBLOCK) => Ok(Lock::Taken),
+        // Lustre that is mounted without them, and file systems in user space.
+        Err(Errno::NOSYS | Errno::OPNOTSUPP) => Ok(Lock::Impossible),
         Err(error) => Err(error),
     }
 }

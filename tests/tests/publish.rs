@@ -308,24 +308,66 @@ fn content_is_durable_before_the_name_and_the_name_before_success() {
     }
 }
 
-/// A file system may have no such locks, or none left.
-#[test]
-fn what_cannot_be_locked_leaves_nothing() {
-    const ROLE: &str = "PUBLISH_TEST_WITHOUT_LOCKS";
+/// Converts `a` to `b` where system calls fail so, each as strace's `inject=` has it: in this program once more, which runs
+/// only this test.
+fn where_calls_fail(test: &str, injections: &[&str], convert: impl FnOnce(&Path)) {
+    const ROLE: &str = "PUBLISH_TEST_INJECTED";
     if let Some(directory) = std::env::var_os(ROLE) {
-        let error = client().convert(&convert(directory.as_ref(), "b")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NotPublished, "{error}");
+        convert(directory.as_ref());
         return;
     }
     let directory = with_source();
     let before = names(directory.path());
-    let output = Command::new("strace")
-        .args(["-f", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:error=ENOLCK"])
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o", "/dev/null", "-e", "trace=flock,fsync"]);
+    let injections = injections.iter().flat_map(|injection| ["-e".to_owned(), format!("inject={injection}")]);
+    let output = command
+        .args(injections)
         .arg(std::env::current_exe().unwrap())
-        .args(["what_cannot_be_locked_leaves_nothing", "--exact"])
+        .args([test, "--exact"])
         .env(ROLE, directory.path())
         .output()
         .expect("this test needs strace");
     assert!(output.status.success(), "{output:?}");
     assert_eq!(names(directory.path()), before);
+}
+
+#[test]
+fn what_cannot_be_locked_leaves_nothing() {
+    // There are none left.
+    where_calls_fail("what_cannot_be_locked_leaves_nothing", &["flock:error=ENOLCK"], |here| {
+        let error = client().convert(&convert(here, "b")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotPublished, "{error}");
+    });
+}
+
+/// As Lustre, unless it is mounted with them, and some file systems in user space.
+#[test]
+fn where_there_are_no_locks_the_file_is_the_lock() {
+    for error in ["ENOSYS", "EOPNOTSUPP"] {
+        let flock = format!("flock:error={error}");
+        where_calls_fail("where_there_are_no_locks_the_file_is_the_lock", &[&flock], |here| {
+            client().convert(&convert(here, "b")).unwrap();
+            assert!(fs::read(here.join("b")).unwrap() == content());
+            fs::remove_file(here.join("b")).unwrap();
+            // Nobody can tell whether it is being written.
+            fs::write(here.join(".b.partial"), "").unwrap();
+            assert_eq!(client().convert(&convert(here, "b")).unwrap_err().kind(), ErrorKind::Locked);
+            fs::remove_file(here.join(".b.partial")).unwrap();
+        });
+    }
+}
+
+/// As over NFS, or on a file system in user space, by a signal that the caller gets meanwhile.
+#[test]
+fn what_is_interrupted_is_done_again() {
+    let calls = ["flock:error=EINTR:when=1+2", "fsync:error=EINTR:when=1+2"];
+    where_calls_fail("what_is_interrupted_is_done_again", &calls, |here| {
+        client().convert(&convert(here, "b")).unwrap();
+        client()
+            .convert(&Convert::new(Source::raw(here.join("a")), Target::existing(Source::raw(here.join("b")))))
+            .unwrap();
+        assert!(fs::read(here.join("b")).unwrap() == content());
+        fs::remove_file(here.join("b")).unwrap();
+    });
 }

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,12 +79,16 @@ impl Drop for Starting {
     }
 }
 
+/// A panic, of a waker that others made, say, is not to end this thread: the children would go with it.
 fn fulfil(commission: &Mutex<Commission>) {
     let mut open = lock(commission);
     if let Commission::Open(prepared, waker) = std::mem::replace(&mut *open, Commission::Closed) {
-        *open = Commission::Done(prepared.start().map(|child| child.left_to(reap, PATIENCE)));
+        let start = AssertUnwindSafe(|| prepared.start().map(|child| child.left_to(reap, PATIENCE)));
+        if let Ok(started) = catch_unwind(start) {
+            *open = Commission::Done(started);
+        }
         drop(open);
-        waker.wake();
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
     }
 }
 

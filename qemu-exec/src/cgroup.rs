@@ -11,6 +11,7 @@ use qemu_cmd::ByteSize;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, test_kill_process};
 
+use crate::waiting::Waiting;
 use crate::{End, Error, ErrorKind, Outcome};
 
 /// How long what was killed has to go.
@@ -214,6 +215,10 @@ impl Group {
         fs::File::options().write(true).open(self.path.join(file))?.write_all(value.as_bytes())
     }
 
+    fn kill(&self) -> io::Result<()> {
+        self.write("cgroup.kill", "1")
+    }
+
     /// Kills what is in the group, and waits until it is gone.
     fn clear(&self) -> io::Result<()> {
         let events = fs::File::open(self.path.join("cgroup.events"))?;
@@ -221,7 +226,7 @@ impl Group {
             || self.read("cgroup.events").is_some_and(|events| events.lines().any(|line| line == "populated 1"));
         let end = Instant::now() + GONE;
         while populated() && Instant::now() < end {
-            self.write("cgroup.kill", "1")?;
+            self.kill()?;
             // The kernel tells of a change; and a change between the look and this is seen soon.
             let moment = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
             let _ = poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&moment));
@@ -235,5 +240,39 @@ impl Drop for Group {
         // Nobody can be told; the next run here tries again, once this process is gone.
         let _ = self.clear();
         let _ = fs::remove_dir(&self.path);
+    }
+}
+
+/// A group while its run goes on. If that is given up, what is in it is killed at once, and removed by whoever may stand
+/// still for so long.
+pub(crate) struct Kept<W: Waiting> {
+    group: Option<Group>,
+    waiting: W,
+}
+
+impl<W: Waiting> Kept<W> {
+    pub(crate) async fn made(waiting: W, cgroup: Cgroup) -> Result<Self, Error> {
+        let group = waiting.blocking(move || cgroup.make()).await??;
+        Ok(Self { group: Some(group), waiting })
+    }
+
+    /// See [`Group::entrance`].
+    pub(crate) fn entrance(&self) -> io::Result<OwnedFd> {
+        self.group.as_ref().map_or_else(|| Err(io::ErrorKind::NotFound.into()), Group::entrance)
+    }
+
+    /// Judges the outcome, and removes the group.
+    pub(crate) async fn end(mut self, outcome: Outcome) -> Result<Outcome, Error> {
+        let Some(group) = self.group.take() else { return Ok(outcome) };
+        self.waiting.blocking(move || group.judge(outcome)).await
+    }
+}
+
+impl<W: Waiting> Drop for Kept<W> {
+    fn drop(&mut self) {
+        if let Some(group) = self.group.take() {
+            let _ = group.kill();
+            self.waiting.leave(group);
+        }
     }
 }

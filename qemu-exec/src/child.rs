@@ -100,8 +100,7 @@ impl Child {
         }
     }
 
-    fn wait_patiently(&mut self) {
-        let gone = Instant::now() + self.patience;
+    fn wait_patiently(&mut self, gone: Instant) {
         while matches!(self.try_wait(), Ok(None)) && Instant::now() < gone {
             let _ = poll_until(&[Some((self.pidfd.as_fd(), PollFlags::IN))], Some(gone));
         }
@@ -118,14 +117,15 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if let Ok(None) = self.try_wait() {
+            let gone = Instant::now() + self.patience;
             if self.tether.is_some() {
                 // Its shell has others to end, who are not in its group.
                 self.terminate();
-                self.wait_patiently();
+                self.wait_patiently(gone);
             }
             self.signal(Signal::KILL);
             // A child that survives KILL is not ours to signal, and must not keep us.
-            self.wait_patiently();
+            self.wait_patiently(gone);
             match self.heir {
                 Some(heir) if self.exit.is_none() => heir(self.pid),
                 _ => {}

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::cgroup::Group;
+use crate::cgroup::Kept;
 use crate::environment::{Environment, env_builder};
 use crate::plan::LimitedBy;
 use crate::program::Program;
@@ -202,11 +202,11 @@ pub(crate) async fn run<W: Waiting>(
         };
         return Err(Error::new(ErrorKind::Refused).message(why).about(request.invocation));
     }
-    if let Some(staging) = request.staging {
-        staging.begin().map_err(|error| error.about(request.invocation))?;
-    }
     let streams = OwnStreams::of(request)
         .map_err(|source| could_not(request, "standard input or output could not be shared", source))?;
+    if let Some(staging) = request.staging {
+        staging.begin_by(waiting).await.map_err(|error| error.about(request.invocation))?;
+    }
     let mut filled = scheme
         .fill(request.launched())
         .map_err(|source| could_not(request, "the secrets could not be put into memory files", source))?;
@@ -217,16 +217,18 @@ pub(crate) async fn run<W: Waiting>(
     }
     let launch = launch(std::mem::take(&mut filled.args));
     // It outlives the child, whatever becomes of that.
-    let group = launch.cgroup.as_ref().map(|cgroup| cgroup.make().map_err(|error| error.about(request.invocation)));
-    let group = group.transpose()?;
-    let entrance = group.as_ref().map(Group::entrance).transpose();
+    let group = match launch.cgroup.clone() {
+        Some(cgroup) => Some(Kept::made(waiting, cgroup).await.map_err(|error| error.about(request.invocation))?),
+        None => None,
+    };
+    let entrance = group.as_ref().map(|group| group.entrance()).transpose();
     let entrance = entrance.map_err(|source| could_not(request, "the control group could not be opened", source))?;
     let started = Instant::now();
     let (prepared, pipes) = start::prepare(how, launch, streams, filled, entrance, request)?;
     let child = waiting.start(prepared).await.map_err(|error| error.about(request.invocation))?;
     let outcome = child::watch(waiting, child, pipes, started, request, timeout).await?;
-    Ok(match &group {
-        Some(group) => group.judge(outcome),
-        None => outcome,
-    })
+    match group {
+        Some(group) => group.end(outcome).await,
+        None => Ok(outcome),
+    }
 }

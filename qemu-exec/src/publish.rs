@@ -5,13 +5,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use qemu_cmd::{Invocation, Location};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, RawMode, fcntl_lock};
 use rustix::io::Errno;
 
 use crate::partial::{Partial, open_directory, partial_name};
+use crate::waiting::Waiting;
 use crate::{Error, ErrorKind};
 
 /// How a new image appears under its name.
@@ -59,10 +61,24 @@ impl Publish {
 #[derive(Debug)]
 pub struct Staging {
     invocation: Invocation,
+    image: Arc<Unfinished>,
+}
+
+/// What a staging shares with whoever makes its file.
+#[derive(Debug)]
+struct Unfinished {
     destination: PathBuf,
     path: PathBuf,
     publish: Publish,
-    partial: Mutex<Option<Partial>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    NotBegun,
+    Begun(Partial),
+    /// Nobody wants it any more.
+    Over,
 }
 
 impl Staging {
@@ -85,7 +101,8 @@ impl Staging {
 
     /// Writes with `invocation`, whose target is at `path`, what becomes `destination`.
     pub(crate) fn new(invocation: Invocation, path: PathBuf, destination: &Path, publish: Publish) -> Self {
-        Self { invocation, destination: destination.to_owned(), path, publish, partial: Mutex::new(None) }
+        let (destination, state) = (destination.to_owned(), Mutex::new(State::NotBegun));
+        Self { invocation, image: Arc::new(Unfinished { destination, path, publish, state }) }
     }
 
     /// The command with the unfinished file as its target.
@@ -96,7 +113,7 @@ impl Staging {
     /// The unfinished file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.image.path
     }
 
     /// Makes the file, empty, locked and with its owner and mode, if it is not there; then
@@ -105,17 +122,80 @@ impl Staging {
     /// # Errors
     /// [`ErrorKind::Locked`] if another is writing this image, or whatever keeps the file from being made.
     pub fn begin(&self) -> Result<(), Error> {
-        let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        if partial.as_ref().is_some_and(Partial::is_there) {
-            return Ok(());
+        self.image.begin()
+    }
+
+    /// The same, for who may not stand still for so long.
+    pub(crate) async fn begin_by<W: Waiting>(&self, waiting: W) -> Result<(), Error> {
+        let image = Arc::clone(&self.image);
+        waiting.blocking(move || image.begin()).await?
+    }
+
+    /// Whether an executor has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        matches!(*self.image.state(), State::Begun(_))
+    }
+
+    /// The unfinished file, if an executor has begun: whoever has it decides when what is in it is freed.
+    pub(crate) fn file(&self) -> Option<OwnedFd> {
+        match self.image.state.try_lock().as_deref() {
+            Ok(State::Begun(partial)) => partial.file().try_clone().ok(),
+            // While it is being made, there is nothing in it.
+            _ => None,
         }
-        *partial = None;
+    }
+
+    /// Gives the file its name, if an executor has begun.
+    pub(crate) fn publish(self) -> Result<(), Error> {
+        let state = std::mem::replace(&mut *self.image.state(), State::Over);
+        if let State::Begun(partial) = state { self.image.publish(&partial) } else { Ok(()) }
+    }
+
+    /// What was said of the unfinished file, said of the image.
+    pub(crate) fn rename_in(&self, text: Vec<u8>) -> Vec<u8> {
+        let Unfinished { path, destination, .. } = &*self.image;
+        replace(text, path.as_os_str().as_bytes(), destination.as_os_str().as_bytes())
+    }
+}
+
+impl Drop for Staging {
+    /// A file that is just being made elsewhere goes as soon as it is there. That is waited for, but for a moment only:
+    /// a server may never answer.
+    fn drop(&mut self) {
+        const PATIENCE: Duration = Duration::from_millis(20);
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.image.state.try_lock() {
+                Ok(mut state) => *state = State::Over,
+                Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                Err(_) => {}
+            }
+            return;
+        }
+    }
+}
+
+impl Unfinished {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) -> Result<(), Error> {
+        let mut state = self.state();
+        match &*state {
+            State::Begun(partial) if partial.is_there() => return Ok(()),
+            State::Over => return Err(self.error(Errno::CANCELED, "is not wanted any more")),
+            _ => *state = State::NotBegun,
+        }
         let made = self.make().map_err(|errno| self.error(errno, "could not be begun"))?;
         let in_use = || {
-            let message = format!("{} is being written already", quoted(self));
+            let message = format!("{} is being written already", self.quoted());
             Error::new(ErrorKind::Locked).message(message).path(&self.destination)
         };
-        *partial = Some(made.ok_or_else(in_use)?);
+        *state = State::Begun(made.ok_or_else(in_use)?);
         Ok(())
     }
 
@@ -148,25 +228,12 @@ impl Staging {
         Ok(Some(partial))
     }
 
-    /// Whether an executor has begun.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.partial.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    /// The unfinished file, if an executor has begun: whoever has it decides when what is in it is freed.
-    pub(crate) fn file(&self) -> Option<OwnedFd> {
-        let partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        partial.as_ref().and_then(|partial| partial.file().try_clone().ok())
-    }
-
-    /// Gives the file its name, if an executor has begun.
-    pub(crate) fn publish(self) -> Result<(), Error> {
-        let Some(partial) = self.partial.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+    fn publish(&self, partial: &Partial) -> Result<(), Error> {
         if !partial.is_there() {
             return Err(self.error(Errno::NOENT, "was taken away while it was written"));
         }
         if partial.is_untouched().unwrap_or_default() {
-            let message = format!("nothing was written to {}, though qemu-img says that it is done", quoted(&self));
+            let message = format!("nothing was written to {}, though qemu-img says that it is done", self.quoted());
             return Err(Error::new(ErrorKind::NotPublished).message(message).path(&self.destination));
         }
         if self.publish.replace {
@@ -183,11 +250,6 @@ impl Staging {
         self.destination.file_name().map(OsStr::to_owned).unwrap_or_default()
     }
 
-    /// What was said of the unfinished file, said of the image.
-    pub(crate) fn rename_in(&self, text: Vec<u8>) -> Vec<u8> {
-        replace(text, self.path.as_os_str().as_bytes(), self.destination.as_os_str().as_bytes())
-    }
-
     fn error(&self, errno: Errno, what: &str) -> Error {
         let kind = match errno {
             Errno::NOENT | Errno::NOTDIR => ErrorKind::NotFound,
@@ -195,13 +257,13 @@ impl Staging {
             Errno::NOSPC | Errno::DQUOT => ErrorKind::NoSpace,
             _ => ErrorKind::NotPublished,
         };
-        let message = format!("{} {what}", quoted(self));
+        let message = format!("{} {what}", self.quoted());
         Error::new(kind).message(message).path(&self.destination).because(std::io::Error::from(errno))
     }
-}
 
-fn quoted(staging: &Staging) -> String {
-    format!("`{}`", staging.destination.display())
+    fn quoted(&self) -> String {
+        format!("`{}`", self.destination.display())
+    }
 }
 
 /// The path and name of a place where a file can appear, or be replaced by another.

@@ -51,8 +51,9 @@ pub(crate) trait Waiting: Copy + Send + Sync {
         act: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, Error>> + Send;
 
-    /// Closes the last descriptor of a file without a name: to free what is in it can take a second.
-    fn close(self, file: OwnedFd);
+    /// Drops what may take a second or two to go: the last descriptor of a file without a name, a control group whose
+    /// processes are dying.
+    fn leave<T: Send + 'static>(self, thing: T);
 }
 
 /// The thread stands still.
@@ -98,8 +99,8 @@ impl Waiting for Blocking {
         Ok(act())
     }
 
-    fn close(self, file: OwnedFd) {
-        drop(file);
+    fn leave<T: Send + 'static>(self, thing: T) {
+        drop(thing);
     }
 }
 

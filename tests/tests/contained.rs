@@ -187,6 +187,21 @@ fn what_is_cancelled_in_a_container_ends() {
 }
 
 #[test]
+fn a_container_can_be_awaited_and_given_up() {
+    let podman = Podman::new();
+    let (fifo, image) = (fifo(podman.directory.path()), podman.path("a"));
+    std::fs::write(&image, [0; 512]).unwrap();
+    let client = QemuImg::new(podman.executor()).into_async();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build().unwrap();
+    assert_eq!(runtime.block_on(client.info(&Info::new(Source::raw(&image)))).unwrap().virtual_size, 512);
+    let waits = Info::new(Source::raw(&fifo));
+    let task = runtime.spawn(async move { client.info(&waits).await });
+    assert!(wait_until(|| qemu_img_has(&fifo)));
+    task.abort();
+    assert!(wait_until(|| !is_running(&fifo)));
+}
+
+#[test]
 fn what_a_container_cannot_be_is_told() {
     let directory = scratch();
     let fails = "#!/bin/sh\necho 'docker: no such image' >&2; exit 125";

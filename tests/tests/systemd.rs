@@ -25,10 +25,12 @@ fn under_a_real_systemd() {
             ("memory", memory_that_runs_out_is_told),
             ("escape", nothing_escapes),
             ("every way out", every_way_out_removes_the_group),
+            ("drops", a_future_that_is_dropped_removes_the_group),
             ("refusals", what_cannot_be_done_is_refused),
             ("services", |_| secrets_reach_a_service_on_standard_input()),
             ("bounded services", |_| what_is_bounded_in_a_service_is_told()),
             ("ends of services", |_| what_is_cancelled_in_a_service_ends()),
+            ("awaited services", |_| a_service_can_be_awaited_and_given_up()),
         ] {
             let started = Instant::now();
             println!("{part} …");
@@ -140,6 +142,29 @@ fn every_way_out_removes_the_group(group: &Path) {
     assert!(wait_until(|| std::fs::remove_dir(&alive).is_ok()));
 }
 
+/// Also by what has left the process group, which only the control group still knows.
+fn a_future_that_is_dropped_removes_the_group(group: &Path) {
+    let directory = scratch();
+    let fifo = fifo(directory.path());
+    let escapes = format!("#!/bin/sh\nsetsid cat '{}' &\nwait\n", fifo.display());
+    let executor = LocalExecutor::with_program(executable(directory.path(), &escapes)).cgroup(Cgroup::new(group));
+    let runtime = runtime();
+    let client = QemuImg::new(executor).into_async();
+    let task = runtime.spawn(async move { client.info(&Info::new(Source::raw("/a"))).await });
+    assert!(wait_until(|| is_running(&fifo)));
+    task.abort();
+    let groups = || names(group).iter().filter(|name| name.to_string_lossy().starts_with("qemu-img-")).count();
+    assert!(wait_until(|| !is_running(&fifo) && groups() == 0), "{} groups are left", groups());
+    // One that comes to its end has none by then.
+    let awaited = QemuImg::new(local().cgroup(Cgroup::new(group))).into_async();
+    runtime.block_on(awaited.qemu_version()).unwrap();
+    assert_eq!(groups(), 0);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build().unwrap()
+}
+
 fn what_cannot_be_done_is_refused(group: &Path) {
     let directory = scratch();
     let info = Info::new(Source::raw("/a"));
@@ -219,4 +244,17 @@ fn what_is_cancelled_in_a_service_ends() {
     let late = QemuImg::new(service()).metadata_timeout(Some(Duration::from_secs(1)));
     assert_eq!(late.info(&info).unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(wait_until(|| !is_running(&fifo)));
+}
+
+fn a_service_can_be_awaited_and_given_up() {
+    let directory = scratch();
+    let (fifo, image) = (fifo(directory.path()), directory.path().join("a"));
+    std::fs::write(&image, [0; 512]).unwrap();
+    let (runtime, client) = (runtime(), QemuImg::new(service()).into_async());
+    assert_eq!(runtime.block_on(client.info(&Info::new(Source::raw(&image)))).unwrap().virtual_size, 512);
+    let waits = Info::new(Source::raw(&fifo));
+    let task = runtime.spawn(async move { client.info(&waits).await });
+    assert!(wait_until(|| is_running(&fifo)));
+    task.abort();
+    assert!(wait_until(|| !is_running(&fifo)), "the service goes on");
 }

@@ -69,9 +69,9 @@ impl Waiting for Tokio {
     }
 
     /// Whoever is not in a runtime keeps none from its work.
-    fn close(self, file: OwnedFd) {
+    fn leave<T: Send + 'static>(self, thing: T) {
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn_blocking(|| drop(file));
+            runtime.spawn_blocking(|| drop(thing));
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::{Error, Outcome, Request};
 ///
 /// * **Dropping the future cancels the call.** The command and its process group get KILL, and what it was writing is
 ///   removed. The drop waits until the process is gone, for 20 ms at most: after that it is reaped by a thread in the
-///   background. What may not be signalled from here, as through sudo by who is not root, goes on until its timeout. To
+///   background. What stands behind sudo, or is elsewhere, gets TERM from the shell that holds its standard input. To
 ///   end a command more gently, with TERM first, and to see what came of it, use a [token](QemuImg::cancel) and go on
 ///   awaiting. As without a runtime, what was written to a device or an existing image stays; and a future that is
 ///   dropped while the finished image is [published](QemuImg::publish) comes too late: it is published.

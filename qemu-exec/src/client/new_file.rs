@@ -30,7 +30,7 @@ impl<W: Waiting> Drop for Staged<W> {
         let file = self.staging.as_ref().and_then(Staging::file);
         self.staging = None;
         if let Some(file) = file {
-            self.waiting.close(file);
+            self.waiting.leave(file);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod threads;
+
 use std::fs;
 use std::future::Future;
 use std::num::NonZero;

@@ -13,6 +13,9 @@ const L2_BITS: u64 = 33;
 const CRYPT_METHOD: u64 = 36;
 const L1_TABLE: u64 = 40;
 
+/// In an entry of an L2 table. Of a compressed cluster nothing is read that is missing: it does not unpack without it.
+const COMPRESSED: u64 = 1 << 63;
+
 pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(), Stop> {
     let Some(header) = bytes.array::<HEADER>(0)? else {
         report.find(Code::Truncated, 0, "it ends within its header");
@@ -46,18 +49,52 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     report.facts.table_entries = Some(entries);
     let table = entries.saturating_mul(8);
     report.table("L1 table", table, SIZE);
+    let l1 = (header.be64(40), table);
+    bytes.keep_scan(l1);
     if backing != 0 && length as usize > limits::NAME {
         report.find(Code::Malformed, BACKING_FILE_SIZE, format!("the name of its backing file is {length} bytes long"));
     } else if backing != 0 && length != 0 {
         let name = Name::terminated(bytes.at(backing, length as usize)?);
         report.facts.backing_file = (!name.as_bytes().is_empty()).then_some(name);
     }
+    let last = last_parts(bytes, l1, 8 << l2_bits, 1 << cluster_bits)?;
     let end = bytes.size()?;
     if backing != 0 {
         report.inside("backing file's name", (backing, length.into()), end, BACKING_FILE);
     }
-    report.inside("L1 table", (header.be64(40), table), end, L1_TABLE);
+    report.inside("L1 table", l1, end, L1_TABLE);
+    for (what, part, field) in last {
+        report.inside(what, part, end, field);
+    }
     Ok(())
+}
+
+/// A part of the image, and where it is said that it is one.
+type Part = (&'static str, (u64, u64), u64);
+
+/// The last L2 table and the last cluster in it: an image grows at its end. `table` and `cluster` are their lengths.
+///
+/// qemu has no check for qcow, and what is missing of an image it reads as zeros.
+fn last_parts(bytes: &mut impl Bytes, l1: (u64, u64), table: u64, cluster: u64) -> Result<Vec<Part>, Stop> {
+    let Some((start, field)) = last_entry(bytes, l1)? else { return Ok(Vec::new()) };
+    let mut parts = vec![("last L2 table", (start, table), field)];
+    if let Some((at, field)) = last_entry(bytes, (start, table))? {
+        parts.push(("last cluster", (at, cluster), field));
+    }
+    Ok(parts)
+}
+
+/// The entry of a table that leads farthest into the file: to where, and where it stands.
+fn last_entry(bytes: &mut impl Bytes, table: (u64, u64)) -> Result<Option<(u64, u64)>, Stop> {
+    let mut last = None;
+    bytes.scan(table, |at, entry| {
+        let start = u64::from_be_bytes(entry);
+        if start != 0 && start & COMPRESSED == 0 {
+            last = last.max(Some((start, at)));
+        }
+        true
+    })?;
+    Ok(last)
 }
 
 #[cfg(test)]
@@ -74,7 +111,8 @@ mod tests {
 
     #[test]
     fn facts_are_what_the_header_says() {
-        let image = image().be32(36, 1).be64(24, (1 << 30) - 1).be64(8, 2048).be32(16, 3).put(2048, b"a\0b");
+        let mut image = image().be32(36, 1).be64(24, (1 << 30) - 1).be64(8, 48 + 4096).be32(16, 3);
+        image.bytes.extend(b"a\0b");
         let inspection = image.inspected(&Policy::untrusted().grant(BackingFile));
         assert_eq!((inspection.format(), inspection.findings().len()), (ImageFormat::Qcow, 0));
         assert_eq!(inspection.virtual_size(), Some((1 << 30) - 512));
@@ -82,6 +120,13 @@ mod tests {
         assert_eq!((facts.version, facts.cluster_size, facts.table_entries), (Some(1), Some(4096), Some(512)));
         assert_eq!(facts.encryption, Some(ImageEncryption::Aes));
         assert_eq!(facts.backing_file.as_ref().unwrap().as_bytes(), b"a");
+    }
+
+    /// With an L2 table in the third cluster, and the cluster behind it.
+    fn allocated() -> Image {
+        let mut image = image().be64(48 + 16, 2 * 4096);
+        image.bytes.resize(4 * 4096, 0);
+        image.be64(2 * 4096 + 8, 3 * 4096)
     }
 
     #[test]
@@ -103,6 +148,11 @@ mod tests {
             (image().put(33, &[14]), &[(Malformed, 33)]),
             (image().be32(36, 2), &[(Unsupported, 36)]),
             (image().be64(40, u64::MAX), &[(Truncated, 40)]),
+            (allocated(), &[]),
+            (allocated().cut(4 * 4096 - 1), &[(Truncated, 2 * 4096 + 8)]),
+            (allocated().cut(3 * 4096 - 1), &[(Truncated, 48 + 16), (Truncated, 2 * 4096 + 8)]),
+            // It starts before the end, and is compressed: qemu-img notices what is missing.
+            (allocated().be64(2 * 4096 + 8, (1 << 63) + 3 * 4096).cut(4 * 4096 - 1), &[]),
         ];
         for (index, (image, expected)) in cases.iter().enumerate() {
             assert_eq!(image.refused_for(), *expected, "{index}");

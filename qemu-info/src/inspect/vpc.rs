@@ -54,7 +54,7 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     }
     report.table("block allocation table", entries * 4, at + 28);
 
-    // qemu refuses an image that ends before the last block.
+    // qemu refuses an image that ends before the last block. Of a sector that is cut off, it reads the rest as zeros.
     let table = (header.be64(16), entries * 4);
     let bitmap = (block / (8 * limits::SECTOR)).next_multiple_of(limits::SECTOR);
     let mut last = None;
@@ -65,11 +65,10 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
         }
         true
     })?;
-    let (size, end) = (bytes.size()?, bytes.sectors_end()?);
-    // What a last sector lacks of it, qemu would read as zeros: as blocks, that is.
+    let size = bytes.size()?;
     report.inside("block allocation table", table, size, at + 16);
     if let Some((start, field)) = last {
-        report.inside("last block", (start, bitmap + block), end, field);
+        report.inside("last block", (start, bitmap + block), size, field);
     }
     Ok(())
 }

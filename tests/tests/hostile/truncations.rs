@@ -1,9 +1,13 @@
 //! Images that end too early: after every byte of their headers, and here and there behind them.
 
-use qemu_info::inspect::{ImageFormat, Policy};
-use tests::hostile::plain;
+use std::fs;
+use std::io::Cursor;
 
-use crate::oracle::Judge;
+use qemu_info::inspect::{ImageFormat, Policy, Verdict, inspect};
+use tests::hostile::plain;
+use tests::{bare, scratch};
+
+use crate::oracle::{Judge, bounded, can_open};
 
 /// Where every image is cut that is at least so long: after each byte of what comes first, then around sectors.
 fn lengths(size: usize) -> impl Iterator<Item = usize> {
@@ -30,4 +34,33 @@ fn what_is_accepted_qemu_img_sees_alike() {
         assert!(judge.accepted > accepted, "{name}");
     }
     judge.close();
+}
+
+/// Of what is missing qemu-img makes zeros, and exits with 0. Where inspection does not see it, `check` must.
+#[test]
+fn an_image_without_its_end_is_noticed() {
+    use ImageFormat::{Parallels, Qcow, Qcow2, Qed, Vdi, Vhdx, Vmdk, Vpc};
+    let directory = scratch();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (disk, cut) = (at("disk"), at("cut"));
+    fs::write(&disk, vec![b'x'; 8 << 20]).unwrap();
+    for format in [Qcow2, Qcow, Qed, Vdi, Vpc, Vhdx, Vmdk, Parallels].into_iter().filter(|format| can_open(*format)) {
+        let path = at(format.as_str());
+        let made = bare(["convert", "-f", "raw", "-O", format.as_str(), &disk, &path]);
+        assert!(made.status.success(), "{format}: {made:?}");
+        let whole = fs::read(&path).unwrap();
+        let sees = |length: usize| {
+            let verdict = inspect(Cursor::new(&whole[..length]), &Policy::untrusted()).unwrap().verdict();
+            verdict == Verdict::Refuse
+        };
+        assert!(!sees(whole.len()), "{format}");
+        let cut_off = whole.len() - (1 << 20);
+        fs::write(&cut, &whole[..cut_off]).unwrap();
+        let check = || bounded(["check", "-f", format.as_str(), &cut]).status.code();
+        assert!(sees(cut_off) || !matches!(check(), Some(0 | 63)), "{format}");
+        // The footer of VPC, and a byte.
+        if matches!(format, Qcow | Vdi | Vpc | Vhdx) {
+            assert!(sees(whole.len() - 513), "{format}");
+        }
+    }
 }

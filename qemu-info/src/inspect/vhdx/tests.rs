@@ -158,7 +158,9 @@ fn blocks_must_lie_in_the_file_and_nowhere_else() {
     let present = |mib: u8| usual(&[(TABLE, &[6, 0, mib << 4])]);
     assert_eq!(refused(&present(2)), [(Code::Malformed, TABLE as u64)]);
     assert_eq!(refused(&present(4)), [(Code::Truncated, TABLE as u64)]);
-    assert_eq!(refused(&[present(4), vec![0; 1 << 20]].concat()), []);
+    let whole = [present(4), vec![0; 1 << 20]].concat();
+    assert_eq!(refused(&whole), []);
+    assert_eq!(refused(&whole[..whole.len() - 1]), [(Code::Truncated, TABLE as u64)]);
 }
 
 #[test]

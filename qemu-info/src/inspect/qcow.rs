@@ -2,7 +2,7 @@
 
 use super::bytes::{Bytes, Integers as _, Stop};
 use super::report::Report;
-use super::{Code, ImageEncryption, Name, limits};
+use super::{Code, ImageEncryption, Name, limits, nested};
 
 const HEADER: usize = 48;
 const BACKING_FILE: u64 = 8;
@@ -57,6 +57,9 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
         let name = Name::terminated(bytes.at(backing, length as usize)?);
         report.facts.backing_file = (!name.as_bytes().is_empty()).then_some(name);
     }
+    if header.be32(36) == 1 && entries > 0 {
+        first_cluster(bytes, l1.0, report)?;
+    }
     let last = last_parts(bytes, l1, 8 << l2_bits, 1 << cluster_bits)?;
     let end = bytes.size()?;
     if backing != 0 {
@@ -65,6 +68,16 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     report.inside("L1 table", l1, end, L1_TABLE);
     for (what, part, field) in last {
         report.inside(what, part, end, field);
+    }
+    Ok(())
+}
+
+fn first_cluster(bytes: &mut impl Bytes, l1: u64, report: &mut Report<'_>) -> Result<(), Stop> {
+    let mut entry = |start: u64| bytes.array::<8>(start).map(|entry| entry.map_or(0, u64::from_be_bytes));
+    let l2 = entry(l1)?;
+    let cluster = if l2 == 0 { 0 } else { entry(l2)? };
+    if cluster != 0 && cluster & COMPRESSED == 0 {
+        nested::look(bytes, cluster, l2, report)?;
     }
     Ok(())
 }
@@ -127,6 +140,16 @@ mod tests {
         let mut image = image().be64(48 + 16, 2 * 4096);
         image.bytes.resize(4 * 4096, 0);
         image.be64(2 * 4096 + 8, 3 * 4096)
+    }
+
+    #[test]
+    fn what_should_be_ciphertext_and_is_not_is_found() {
+        let first = allocated().be64(48, 2 * 4096).be64(2 * 4096, 3 * 4096).put(3 * 4096, b"QFI\xfb");
+        assert_eq!(first.refused_for(), []);
+        assert_eq!(first.clone().be32(36, 1).refused_for(), [(NestedFormat, 2 * 4096)]);
+        for (at, none) in [(48, 0), (2 * 4096, 0), (2 * 4096, (1 << 63) + 3 * 4096)] {
+            assert_eq!(first.clone().be32(36, 1).be64(at, none).refused_for(), [], "{at}");
+        }
     }
 
     #[test]

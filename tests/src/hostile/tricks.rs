@@ -160,8 +160,15 @@ fn nested() -> Vec<Hostile> {
     let flag = 1_u64 << 63;
     let aes = plain::qcow2().be32(32, 1).be64(3 * cluster, flag + 4 * cluster as u64);
     let aes = aes.be64(4 * cluster, flag + 5 * cluster as u64).put(5 * cluster, &inner[..512]);
+    // Of clusters with subclusters the lowest bit does not say that they are zeros.
+    let large = plain::qcow2().be64(72, 1 << 4).be32(20, 14).be64(40, 3 << 14).be64(48, 1 << 14).be32(32, 1);
+    let large = large.be64(3 << 14, flag + (4 << 14)).be64(4 << 14, flag + (5 << 14) + 1);
+    let large = large.be64((4 << 14) + 8, 0xffff_ffff).put(5 << 14, &inner[..512]).put((6 << 14) - 1, &[0]);
+    let qcow = plain::qcow().be32(36, 1).be64(48, 8192).be64(8192, 12288).put(12288, &inner[..512]);
     vec![
         nested("luks-around-qcow2", F::Luks, plain::luks().put(4040 * 512, &inner), 104),
         nested("aes-around-qcow2", F::Qcow2, aes, 4 * cluster as u64),
+        nested("aes-around-qcow2-with-subclusters", F::Qcow2, large, 4 << 14),
+        nested("qcow-around-qcow2", F::Qcow, qcow.put(16383, &[0]), 8192),
     ]
 }

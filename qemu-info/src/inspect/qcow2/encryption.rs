@@ -45,7 +45,9 @@ fn first_cluster(bytes: &mut impl Bytes, header: &Header, report: &mut Report<'_
         return Ok(());
     }
     let cluster = entry(table)?;
-    if cluster & (COMPRESSED | ZERO) == 0 && cluster & OFFSET != 0 {
+    // Where clusters have subclusters, zeros are marked in another word, and qemu does not look at this bit.
+    let zero = if header.incompatible & features::EXTENDED_L2 == 0 { ZERO } else { 0 };
+    if cluster & (COMPRESSED | zero) == 0 && cluster & OFFSET != 0 {
         nested::look(bytes, cluster & OFFSET, table, report)?;
     }
     Ok(())

@@ -305,4 +305,9 @@ fn a_first_cluster_that_is_not_ciphertext_is_found() {
         let empty = nested(encrypted, data).be64(24, 0).be32(36, 0);
         assert_eq!(empty.refused_for(), []);
     }
+    // With subclusters, the lowest bit of an entry says nothing.
+    let cluster = 1 << 14;
+    let large = subclusters(14).be32(32, 1).be64(3 * cluster, 4 * cluster as u64);
+    let large = large.be64(4 * cluster, 5 * cluster as u64 + 1).put(5 * cluster, b"QFI\xfb");
+    assert_eq!(large.refused_for(), [(NestedFormat, 4 * cluster as u64)]);
 }

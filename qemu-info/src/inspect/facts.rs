@@ -95,7 +95,7 @@ pub struct Extent {
     pub access: String,
     /// Its size in bytes.
     pub size: u64,
-    /// `FLAT`, `SPARSE`, `ZERO`, `VMFS`, `VMFSSPARSE`, `SESPARSE`, ….
+    /// `FLAT`, `SPARSE`, `ZERO`, `VMFS`, `VMFSSPARSE`, `SESPARSE`, …; escaped as a [`Name`] is, if it is none of them.
     pub kind: String,
     /// The file that it lies in, if it names one.
     #[serde(skip_serializing_if = "Option::is_none")]

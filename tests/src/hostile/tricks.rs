@@ -75,12 +75,14 @@ fn parents(secret: &[u8]) -> Vec<Hostile> {
     let qed = plain::qed().le64(16, 1 | 4).le32(56, 64).le32(60, length).put(64, secret);
     let hint = [b"\nparentFileNameHint=\"", secret, b"\"\n"].concat();
     let vmdk = plain::vmdk_sparse().put(700, &hint).put(578, &b"\n".repeat(122));
+    let hidden = vmdk.clone().put(700 + "\nparentFileNameHint".len(), b"\0");
     let at = (3 << 20) + (64 << 10);
     vec![
         Hostile::new("qcow2-2-over-file", F::Qcow2, old, (BackingFile, 8)),
         Hostile::new("qcow-over-file", F::Qcow, qcow, (BackingFile, 8)),
         Hostile::new("qed-over-file", F::Qed, qed, (BackingFile, 56)),
         Hostile::new("vmdk-over-file", F::Vmdk, vmdk, (BackingFile, 701)),
+        Hostile::new("vmdk-over-file-behind-a-nul", F::Vmdk, hidden, (BackingFile, 701)),
         Hostile::new("vdi-over-image", F::Vdi, plain::vdi().put(0x1a8, &[1; 16]), (Unsupported, 0x1a8)),
         Hostile::new("vhdx-over-image", F::Vhdx, plain::vhdx().le32(at + 4, 2), (Unsupported, at as u64 + 4)),
         Hostile::new("vpc-over-image", F::Vpc, plain::vpc_dynamic().be32(60, 4).sum(0, 512, 64), (BackingFile, 576)),

@@ -18,14 +18,16 @@ pub(super) fn is_one(first: &[u8]) -> bool {
         })
 }
 
-/// A descriptor, which ends where a string of C does.
+/// A descriptor.
 pub(super) struct Descriptor<'a> {
+    bytes: &'a [u8],
+    /// Up to where a string of C ends.
     text: &'a [u8],
 }
 
 impl<'a> Descriptor<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { text: bytes.split(|byte| *byte == 0).next().unwrap_or_default() }
+        Self { bytes, text: up_to_nul(bytes) }
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -36,29 +38,27 @@ impl<'a> Descriptor<'a> {
         self.text.len()
     }
 
-    /// What stands behind the first occurrence of this, and where.
-    fn after(&self, key: &str) -> Option<(usize, &'a [u8])> {
-        let at = self.text.windows(key.len()).position(|window| window == key.as_bytes())?;
-        Some((at, self.text.get(at + key.len()..)?))
-    }
-
-    /// Where a key stands.
+    /// Where a key stands first.
     pub(super) fn position(&self, key: &str) -> Option<usize> {
-        self.after(key).map(|(at, _)| at)
+        self.text.windows(key.len()).position(|window| window == key.as_bytes())
     }
 
-    /// The value of `key="value"`. `None` if there is no such key, `Some(None)` if its value has no end. Whatever the
-    /// two characters between key and value are, qemu skips them.
+    /// What stands behind a key and so many characters. qemu skips them whatever they are, be it the text's end, behind
+    /// which it then reads on.
+    fn after(&self, key: &str, skipped: usize) -> Option<&'a [u8]> {
+        let at = self.position(key)? + key.len() + skipped;
+        Some(up_to_nul(self.bytes.get(at..).unwrap_or_default()))
+    }
+
+    /// The value of `key="value"`. `None` if there is no such key, `Some(None)` if its value has no end.
     pub(super) fn text(&self, key: &str) -> Option<Option<&'a [u8]>> {
-        let (_, rest) = self.after(key)?;
-        let value = rest.get(2..).unwrap_or_default();
+        let value = self.after(key, 2)?;
         Some(value.iter().position(|byte| *byte == b'"').and_then(|end| value.get(..end)))
     }
 
-    /// The hexadecimal number in `key=number`, whatever the character between them is.
+    /// The hexadecimal number in `key=number`.
     pub(super) fn number(&self, key: &str) -> Option<u32> {
-        let (_, rest) = self.after(key)?;
-        let digits = skip_space(rest.get(1..)?);
+        let digits = skip_space(self.after(key, 1)?);
         let digits = digits.strip_prefix(b"0x").or(digits.strip_prefix(b"0X")).unwrap_or(digits);
         let count = digits.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         u32::from_str_radix(std::str::from_utf8(digits.get(..count)?).ok()?, 16).ok()
@@ -79,6 +79,10 @@ impl<'a> Descriptor<'a> {
     }
 }
 
+fn up_to_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 /// An extent: access, sectors, kind, and its file's name in quotation marks if it has one.
 fn extent(text: &[u8]) -> Option<Extent> {
     let (access, rest) = word(text)?;
@@ -91,7 +95,7 @@ fn extent(text: &[u8]) -> Option<Extent> {
         let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\r' | b'\n')).unwrap_or(rest.len());
         Name::new(rest.get(..end).unwrap_or_default())
     });
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &[u8]| Name::new(bytes).to_string();
     Some(Extent { access: text(access), size: sectors.saturating_mul(512), kind: text(kind), file })
 }
 
@@ -156,6 +160,7 @@ mod tests {
             assert_eq!(extents[0].1.file.as_ref().unwrap().as_bytes(), b"/etc/shadow", "{text}");
         }
         assert_eq!(Descriptor::new(b"RW 1 ZERO\n").extents()[0].1.file, None);
+        assert_eq!(Descriptor::new(b"RW 1 \x1b[2J\xff\n").extents()[0].1.kind, "\\u{1b}[2J\\xff");
         for text in ["RW", "RW x FLAT \"a\"", "RW -1 FLAT \"a\"", "RO 1 FLAT \"a\"", "\0RW 1 FLAT \"a\""] {
             assert_eq!(Descriptor::new(text.as_bytes()).extents(), [], "{text}");
         }
@@ -164,8 +169,18 @@ mod tests {
     #[test]
     fn values_without_an_end_are_told_apart_from_no_value() {
         assert_eq!(Descriptor::new(b"parentFileNameHint=\"abc").text("parentFileNameHint"), Some(None));
+        assert_eq!(Descriptor::new(b"parentFileNameHint").text("parentFileNameHint"), Some(None));
         assert_eq!(Descriptor::new(b"CID=").number("CID"), None);
         assert_eq!(Descriptor::new(b"CID").number("CID"), None);
+    }
+
+    #[test]
+    fn a_value_may_stand_behind_the_end_of_the_text() {
+        let descriptor = Descriptor::new(b"parentFileNameHint\0\"/etc/shadow\"");
+        assert_eq!(descriptor.text("parentFileNameHint"), Some(Some(&b"/etc/shadow"[..])));
+        assert_eq!(Descriptor::new(b"parentFileNameHint=\0/etc\0\"").text("parentFileNameHint"), Some(None));
+        assert_eq!(Descriptor::new(b"CID\0f").number("CID"), Some(0xf));
+        assert_eq!(Descriptor::new(b"\0CID=1").number("CID"), None);
     }
 
     #[test]

@@ -100,6 +100,7 @@ fn what_an_embedded_descriptor_names_is_refused() {
         ("RW 1 FLAT \"x.vmdk\" 0\n", Code::ExternalExtent),
         ("RW 1 SPARSE \"a\"\nRW 1 SPARSE \"b\"\n", Code::ExternalExtent),
         ("parentFileNameHint=\"/etc/shadow\"\n", Code::BackingFile),
+        ("parentFileNameHint\0\"/etc/shadow\"", Code::BackingFile),
         ("parentFileNameHint=\"/etc/shadow", Code::Malformed),
     ] {
         assert_eq!(described(&format!("{ids}{text}")), [code], "{text}");

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::limits;
+
 /// What an image's bytes say about it. What its format does not have, or what was not reached, is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -102,13 +104,14 @@ pub struct Extent {
     pub file: Option<Name>,
 }
 
-/// A name as it stands in an image: any bytes, chosen by whoever made it.
+/// A name as it stands in an image: any bytes, chosen by whoever made it; the first 4096 of them, since qemu opens
+/// nothing with a longer one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Vec<u8>);
 
 impl Name {
     pub(super) fn new(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+        Self(bytes.get(..limits::PATH).unwrap_or(bytes).to_vec())
     }
 
     /// Up to the first NUL, as qemu takes it.

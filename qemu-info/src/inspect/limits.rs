@@ -34,6 +34,9 @@ pub(super) const BITMAPS: u32 = 1024;
 /// The longest name of a backing or data file (`QCOW2_MAX_BACKING_FILE`, and qemu's `PATH_MAX` for the others).
 pub(super) const NAME: usize = 1023;
 
+/// `PATH_MAX`, which no name reaches that qemu takes from an image.
+pub(super) const PATH: usize = 4096;
+
 /// What deriving the keys of all of a LUKS header's slots may take, in rounds of its hash: a minute or two. A
 /// passphrase that is to be tried for five seconds gets ten million.
 pub(super) const KEY_ITERATIONS: u64 = 200_000_000;
@@ -59,6 +62,9 @@ pub(super) const PIECE: usize = 1 << 20;
 
 /// qcow2 header extensions that are looked at: qemu writes at most six.
 pub(super) const HEADER_EXTENSIONS: usize = 64;
+
+/// What is held against one image, as one format: a directory of bitmaps has room for 87,000 findings.
+pub(super) const FINDINGS: usize = 64;
 
 /// VHDX regions: the specification knows two. No block may lie in any, so each is held against every block, which
 /// for qemu's 2,047 takes seconds.

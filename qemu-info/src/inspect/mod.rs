@@ -128,7 +128,8 @@ impl Inspection {
         &self.facts
     }
 
-    /// Everything for which the policy refuses it, in the order in which it was found.
+    /// Everything for which the policy refuses it, in the order in which it was found; of what is wrong with it as one
+    /// format, the first 64.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings

@@ -23,8 +23,10 @@ impl<'a> Report<'a> {
     }
 
     /// Holds something against the image, if the policy does not grant it. `offset` is where the field stands.
+    ///
+    /// A table of a thousand wrong entries needs no thousand sentences.
     pub(super) fn find(&mut self, code: Code, offset: u64, message: impl Into<String>) {
-        if !self.policy.grants(code) {
+        if !self.policy.grants(code) && self.findings.len() < super::limits::FINDINGS {
             self.findings.push(Finding { code, message: message.into(), offset });
         }
     }

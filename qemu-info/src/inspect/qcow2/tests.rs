@@ -245,6 +245,9 @@ fn each_bitmap_is_checked() {
     assert_eq!(with_bitmap().be32(120, 2).refused_for(), [(Malformed, 136)]);
     assert_eq!(entry(two.clone(), at + 32).refused_for(), [(Malformed, 4 * CLUSTER + 32)]);
     assert_eq!(entry(two, at + 32).put(at + 56, b"c").refused_for(), []);
+    let many = image().be64(88, 1).extension(BITMAPS, &directory(500, 500 * 32));
+    let many = (0..500).fold(many, |image, index| entry(image, at + index * 32));
+    assert_eq!(many.refused_for().len(), 64, "all have the same name");
 }
 
 #[test]

@@ -138,6 +138,9 @@ fn texts_are_refused_with_what_they_name() {
     let hidden = patched(&usual(), &[(13, &[0]), (512, flat.as_bytes())]);
     let codes = [(Code::ExternalExtent, 12), (Code::UnusualVmdk, 512 + 57), (Code::ExternalExtent, 512 + 85)];
     assert_eq!(refused(&hidden), codes);
+    // A name fills no log.
+    let found = facts(flat.replace("/etc/shadow", &"\u{80}".repeat(30_000)).as_bytes());
+    assert_eq!(found.facts().extents[0].file.as_ref().unwrap().as_bytes().len(), 4096);
     // What is behind the part that is looked at is not taken for absent.
     let long = format!("# Disk DescriptorFile\n{}{flat}", "#\n".repeat(LONGEST / 2));
     assert!(refused(long.as_bytes()).contains(&(Code::TableTooLarge, 0)));

@@ -76,8 +76,8 @@ impl Comparison {
 
 /// The finding on standard output; `None` if it is quiet.
 fn parse(stdout: &[u8]) -> Result<Option<Comparison>, Error> {
-    let unexpected = |text: &str| Error::Text { text: text.to_owned() };
-    let text = str::from_utf8(stdout).map_err(|_| unexpected(&String::from_utf8_lossy(stdout)))?;
+    let unexpected = |text: &str| Error::text(text.as_bytes());
+    let text = str::from_utf8(stdout).map_err(|_| Error::text(stdout))?;
     // Progress is overwritten with carriage returns, and ends in an empty line.
     let mut lines = text.split(['\r', '\n']).filter(|line| !line.is_empty() && !is_progress(line)).peekable();
     let sizes_differ = lines.next_if_eq(&"Warning: Image size mismatch!").is_some();

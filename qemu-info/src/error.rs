@@ -59,9 +59,9 @@ pub enum Error {
     },
 
     /// Text that is not what this command prints.
-    #[error("unexpected text `{text}`")]
+    #[error("unexpected text `{}`", text.escape_debug())]
     Text {
-        /// The text that was not understood, with U+FFFD for what is not UTF-8.
+        /// The text that was not understood, or its first 200 bytes, with U+FFFD for what is not UTF-8.
         text: String,
     },
 
@@ -78,6 +78,15 @@ pub enum Error {
         /// The exit status.
         exit: i32,
     },
+}
+
+/// How much of a text stands in an error.
+const SHOWN: usize = 200;
+
+impl Error {
+    pub(crate) fn text(text: &[u8]) -> Self {
+        Self::Text { text: String::from_utf8_lossy(text.get(..SHOWN).unwrap_or(text)).into_owned() }
+    }
 }
 
 impl From<serde_json::Error> for Error {

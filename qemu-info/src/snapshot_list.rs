@@ -43,25 +43,27 @@ pub struct SnapshotRow {
 ///
 /// [`Error::Text`] for anything but such a table that is complete.
 pub fn parse_snapshot_list(stdout: &[u8]) -> Result<Vec<SnapshotRow>, Error> {
-    let text = |bytes: &[u8]| Error::Text { text: String::from_utf8_lossy(bytes).into_owned() };
     if stdout.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = stdout.strip_prefix(b"Snapshot list:\n").ok_or_else(|| text(stdout))?;
+    let rows = stdout.strip_prefix(b"Snapshot list:\n").ok_or_else(|| Error::text(stdout))?;
     let mut lines = rows.split_inclusive(|byte| *byte == b'\n');
     let head = lines.next().unwrap_or_default();
-    let name_at = name_column(head).ok_or_else(|| text(head))?;
+    let name_at = name_column(head).ok_or_else(|| Error::text(head))?;
     let mut rows = Vec::new();
     // A name can hold line feeds, so a row goes on until it ends as rows do.
     let mut row = Vec::new();
     for line in lines {
+        let begun = row.len();
         row.extend_from_slice(line);
-        if let Some((names_and_size, tail)) = split_tail(&row) {
-            rows.push(parse_row(names_and_size, tail, name_at).ok_or_else(|| text(&row))?);
+        // What it ends with is all in its last line.
+        if let Some((before, tail)) = split_tail(line) {
+            let names_and_size = row.get(..begun + before.len()).unwrap_or_default();
+            rows.push(parse_row(names_and_size, tail, name_at).ok_or_else(|| Error::text(&row))?);
             row.clear();
         }
     }
-    if row.is_empty() { Ok(rows) } else { Err(text(&row)) }
+    if row.is_empty() { Ok(rows) } else { Err(Error::text(&row)) }
 }
 
 /// Where the names stand, by the head of the table.
@@ -81,9 +83,9 @@ struct Tail<'a> {
     icount: Option<&'a str>,
 }
 
-/// Takes the tail off a row with its line feed.
-fn split_tail(row: &[u8]) -> Option<(&[u8], Tail<'_>)> {
-    let (rest, last) = last_word(row.strip_suffix(b"\n")?)?;
+/// Takes the tail off a line with its line feed.
+fn split_tail(line: &[u8]) -> Option<(&[u8], Tail<'_>)> {
+    let (rest, last) = last_word(line.strip_suffix(b"\n")?)?;
     // Before 10.0 a number that is absent is left blank.
     let (rest, clock, icount) = match last {
         "--" => last_word(rest).map(|(rest, clock)| (rest, clock, None))?,
@@ -194,6 +196,14 @@ line              0 B 2026-11-23 04:42:39  0000:00:00.000          7
         let at = table.windows(3).position(|name| name == b"one").unwrap();
         table[at] = 0xff;
         assert_eq!(parse_snapshot_list(&table).unwrap()[0].name, b"\xffne");
+    }
+
+    /// Lines of which none ends a row.
+    #[test]
+    fn a_row_is_not_gone_through_again_for_each_line() {
+        let table = [V10_0, &"x\n".repeat(64 << 10)].concat();
+        let Err(error) = parse_snapshot_list(table.as_bytes()) else { unreachable!() };
+        assert!(error.to_string().len() < 1000);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::{iter, slice, vec};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::ImageInfo;
 use crate::error::{Error, any_from_json};
+use crate::{ImageInfo, name_is_lossy};
 
 /// The most images that a [`BackingChain`] can have.
 ///
@@ -15,8 +15,8 @@ use crate::error::{Error, any_from_json};
 pub const MAX_CHAIN_DEPTH: usize = 200;
 
 /// An image and its backing files, as `qemu-img info --output=json --backing-chain` prints them: an
-/// array, the image itself first. There is always at least that one; no name occurs twice, and there are at most
-/// [`MAX_CHAIN_DEPTH`].
+/// array, the image itself first. There is always at least that one; no name occurs twice, but for
+/// [lossy](name_is_lossy) ones, and there are at most [`MAX_CHAIN_DEPTH`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<ImageInfo>")]
 pub struct BackingChain {
@@ -54,8 +54,9 @@ impl BackingChain {
     /// # Errors
     ///
     /// [`Error::Chain`] for a cycle, for too many images and for none; any [`Error`] of reading JSON, of them
-    /// [`Error::Unexpected`] for a single object, which is what `info` prints without `--backing-chain`. An object is not taken for a chain of one: it says
-    /// nothing about what is below the image, so the chain would claim an end that nobody has seen.
+    /// [`Error::Unexpected`] for a single object, which is what `info` prints without `--backing-chain`. An object is
+    /// not taken for a chain of one: it says nothing about what is below the image, so the chain would claim an end that
+    /// nobody has seen.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
         let layers: Vec<ImageInfo> = any_from_json(json)?;
         Self::try_from(layers).map_err(|source| Error::Chain { source })
@@ -92,8 +93,10 @@ impl TryFrom<Vec<ImageInfo>> for BackingChain {
             return Err(ChainError::TooDeep { depth: layers.len() });
         }
         let mut seen = HashSet::new();
-        if let Some(again) = layers.iter().find(|layer| !seen.insert(&layer.filename)) {
-            return Err(ChainError::Cycle { filename: again.filename.clone() });
+        // Two names that are printed alike because bytes were lost need not be one.
+        let mut exact = layers.iter().map(|layer| &layer.filename).filter(|name| !name_is_lossy(name));
+        if let Some(again) = exact.find(|name| !seen.insert(*name)) {
+            return Err(ChainError::Cycle { filename: again.clone() });
         }
         let mut layers = layers.into_iter();
         let top = layers.next().ok_or(ChainError::Empty)?;
@@ -172,6 +175,9 @@ mod tests {
     fn a_cycle_is_not_a_chain() {
         let Err(Error::Chain { source }) = chain(&[BASE, TOP, BASE]) else { panic!("a cycle") };
         assert_eq!(source, ChainError::Cycle { filename: "base.raw".into() });
+        // Printed alike, and not one file for that.
+        let lossy = [TOP, BASE].map(|layer| layer.replace("base.raw", "b\u{fffd}").replace("top.qcow2", "b\u{fffd}"));
+        assert_eq!(chain(&[&lossy[0], &lossy[1]]).unwrap().depth(), 2);
     }
 
     #[test]

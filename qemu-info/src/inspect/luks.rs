@@ -41,11 +41,10 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     }
     let payload = header(bytes, 0, report)?;
     nested::look(bytes, payload, PAYLOAD_OFFSET as u64, report)?;
-    let size = bytes.size()?;
-    // qemu sees a last sector that is not whole as a whole one.
-    match size.next_multiple_of(SECTOR).checked_sub(payload) {
+    let end = bytes.sectors_end()?;
+    match end.checked_sub(payload) {
         Some(size) => report.size(size, PAYLOAD_OFFSET as u64),
-        None => report.inside("header with its keys", (0, payload), size, PAYLOAD_OFFSET as u64),
+        None => report.inside("header with its keys", (0, payload), end, PAYLOAD_OFFSET as u64),
     }
     Ok(())
 }

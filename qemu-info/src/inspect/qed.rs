@@ -70,11 +70,9 @@ fn backing_file(bytes: &mut impl Bytes, report: &mut Report<'_>, header: &[u8]) 
     let Some(length) = usize::try_from(length).ok().filter(|length| fits && *length <= limits::NAME) else {
         return Err(report.broken(Code::Malformed, 60, format!("its backing file's name is {length} bytes long")));
     };
-    let name = bytes.at(offset.into(), length)?;
-    // To qemu it is a string of C.
-    let name = Name::new(name.split(|byte| *byte == 0).next().unwrap_or_default());
+    let name = Name::terminated(bytes.at(offset.into(), length)?);
     report.find(Code::BackingFile, 56, format!("it names the backing file `{name}`"));
-    report.facts.backing_file = Some(name);
+    report.facts.backing_file = (!name.as_bytes().is_empty()).then_some(name);
     if header.le64(16) & BACKING_RAW != 0 {
         report.facts.backing_format = Some(Name::new(b"raw"));
     }

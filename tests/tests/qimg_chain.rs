@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use tests::hostile::plain;
 use tests::terminal::on_terminal;
 use tests::{bare, fifo, qemu_img, scratch};
 
@@ -167,17 +168,30 @@ fn every_field_is_documented() {
     ]);
     assert!(made.status.success(), "{made:?}");
     overlay(directory, "b.qcow2", "gone", "raw");
+    plain::qcow2_luks().write(&directory.join("luks.qcow2"));
+    plain::vmdk_text("monolithicFlat", "RW 1 FLAT \"x\" 0").write(&directory.join("text.vmdk"));
+    let print = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
+        let output = command.current_dir(directory).args(args).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
     let mut found = std::collections::BTreeSet::new();
     for args in [
-        &["chain", "--output=json", "a.qcow2"][..],
-        &["chain", "--output=json", "b.qcow2"],
+        &["chain", "--output=json", "a.qcow2", "b.qcow2"][..],
         &["doctor", "--output=json"],
+        &["inspect", "--output=json", "a.qcow2", "b.qcow2", "luks.qcow2", "text.vmdk"],
+        &["explain", "--output=json", "--", "qemu-img", "create", "-f", "qcow2", "-o", "size=1M", "c.qcow2"],
+        &["lint", "--output=json", "--", "qemu-img", "resize", "a.qcow2", "1G"],
     ] {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_qimg-under-test")).current_dir(directory).args(args).output().unwrap();
-        fields(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
+        print(args).iter().for_each(|value| fields(value, &mut found));
     }
-    assert!(found.contains("role") && found.contains("reason") && found.contains("remedy"), "{found:?}");
+    // The names of variables are no fields.
+    let planned = print(&["--dry-run=json", "info", "-f", "qcow2", "a.qcow2"]);
+    found.extend(planned[0].as_object().unwrap().keys().cloned());
+    for name in ["role", "reason", "remedy", "cipher", "kind", "offset", "parts", "instead", "launch"] {
+        assert!(found.contains(name), "{name}: {found:?}");
+    }
     let page = include_str!("../../docs/qimg-json.md");
     for name in found {
         assert!(page.contains(&format!("`{name}`")), "{name}");

@@ -124,7 +124,8 @@ impl serde::Serialize for ImageFormat {
 #[error("`{0}` is not a format that inspection knows")]
 pub struct UnknownFormat(String);
 
-/// Reads a name, with `vhd` for `vpc` and `udf` for `iso` too.
+/// Reads a name; other names are `vhd` for `vpc`, `udf` for `iso`, `qcow1` for `qcow`, `luks1` for `luks` and `ploop` for
+/// `parallels`.
 impl FromStr for ImageFormat {
     type Err = UnknownFormat;
 

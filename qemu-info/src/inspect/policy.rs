@@ -41,6 +41,9 @@ impl Policy {
     }
 
     /// Does not refuse an image for this.
+    ///
+    /// Where a format cannot be read any further for what is granted (a header that contradicts itself, more regions than
+    /// are looked at), what would come after it is not looked at, and so not held against the image either.
     pub fn grant(mut self, code: Code) -> Self {
         self.granted.push(code);
         self

@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use qemu_cmd::ByteSize;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, test_kill_process};
 
 use crate::waiting::Waiting;
 use crate::{End, Error, ErrorKind, Outcome};
@@ -98,8 +98,9 @@ impl Cgroup {
         sweep(&self.parent);
         let group = loop {
             let path = self.parent.join(name());
-            match fs::create_dir(&path) {
-                Ok(()) => break Group { path, memory: self.memory },
+            match fs::create_dir(&path).and_then(|()| lock(&path)) {
+                Ok(Some(lock)) => break Group { path, memory: self.memory, _lock: lock },
+                Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(&path, error)),
             }
@@ -172,12 +173,29 @@ fn name() -> String {
 /// Removes the groups of callers who are gone. The kernel keeps those that a process is in.
 fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let caller = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok());
-        let is_gone = |pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
-        if caller.and_then(Pid::from_raw).is_some_and(is_gone) {
+        let is_ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        // It is held until the group is gone, so that who has just made it makes another.
+        if is_ours && let Ok(Some(_lock)) = lock(&entry.path()) {
             let _ = fs::remove_dir(entry.path());
         }
+    }
+}
+
+/// The lock of a group, which says that its caller lives: in a container that shares the directory, process numbers are
+/// others. `None` if somebody has it, or the group is gone.
+fn lock(group: &Path) -> io::Result<Option<fs::File>> {
+    let directory = match fs::File::open(group) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        directory => directory?,
+    };
+    match directory.try_lock() {
+        Ok(()) => {
+            let inode = |meta: fs::Metadata| meta.ino();
+            let is_there = fs::metadata(group).map(inode).ok() == directory.metadata().map(inode).ok();
+            Ok(is_there.then_some(directory))
+        }
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -185,6 +203,7 @@ fn sweep(parent: &Path) {
 pub(crate) struct Group {
     path: PathBuf,
     memory: Option<ByteSize>,
+    _lock: fs::File,
 }
 
 impl Group {

@@ -10,7 +10,6 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::asking::Asking;
 use crate::reports::Reports;
 use crate::screen::Screen;
-use crate::start::could_not;
 use crate::wait::{Exit, try_wait};
 use crate::waiting::{Waiting, Watched, poll_until};
 use crate::{CancelToken, End, Error, Outcome, Output, Request};
@@ -44,7 +43,8 @@ pub(crate) async fn watch<W: Waiting>(
         deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
     };
     let ended = watch.until_the_end().await;
-    let (end, exit) = ended.map_err(|source| could_not(request, "qemu-img could not be watched", source))?;
+    let (end, exit) = ended
+        .map_err(|source| Error::could_not_start("qemu-img could not be watched", source).about(request.invocation))?;
     Ok(Outcome {
         // We do not stop waiting for what has not ended without a reason.
         end: end.or(exit.map(|exit| exit.end)).unwrap_or(End::TimedOut),

@@ -161,6 +161,11 @@ impl Error {
         self
     }
 
+    /// What this process lacks for a command that it was about to run.
+    pub(crate) fn could_not_start(message: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::new(ErrorKind::CouldNotStart).message(message).because(source)
+    }
+
     /// What a caller can act on.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

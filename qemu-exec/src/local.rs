@@ -1,6 +1,7 @@
 //! Running as the caller.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::environment::{Environment, env_builder};
 use crate::plan::LimitedBy;
 use crate::program::Program;
 use crate::secrets::{self, Scheme};
-use crate::start::{self, OwnStreams, Start, could_not};
+use crate::start::{self, OwnStreams, Start};
 use crate::trace::traced;
 use crate::waiting::{Blocking, Waiting, now};
 use crate::{Cgroup, End, Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, child};
@@ -202,17 +203,19 @@ pub(crate) async fn run<W: Waiting>(
         };
         return Err(Error::new(ErrorKind::Refused).message(why).about(request.invocation));
     }
-    let streams = OwnStreams::of(request)
-        .map_err(|source| could_not(request, "standard input or output could not be shared", source))?;
+    let could_not =
+        |message: &str, source: io::Error| Error::could_not_start(message, source).about(request.invocation);
+    let streams =
+        OwnStreams::of(request).map_err(|source| could_not("standard input or output could not be shared", source))?;
     if let Some(staging) = request.staging {
         staging.begin_by(waiting).await.map_err(|error| error.about(request.invocation))?;
     }
     let mut filled = scheme
         .fill(request.launched())
-        .map_err(|source| could_not(request, "the secrets could not be put into memory files", source))?;
+        .map_err(|source| could_not("the secrets could not be put into memory files", source))?;
     if how == Start::Tethered {
         let pipe = secrets::tether(filled.stdin.take());
-        let (stdin, end) = pipe.map_err(|source| could_not(request, "no pipe could be made", source))?;
+        let (stdin, end) = pipe.map_err(|source| could_not("no pipe could be made", source))?;
         (filled.stdin, filled.tether) = (Some(stdin), Some(end));
     }
     let launch = launch(std::mem::take(&mut filled.args));
@@ -222,7 +225,7 @@ pub(crate) async fn run<W: Waiting>(
         None => None,
     };
     let entrance = group.as_ref().map(|group| group.entrance()).transpose();
-    let entrance = entrance.map_err(|source| could_not(request, "the control group could not be opened", source))?;
+    let entrance = entrance.map_err(|source| could_not("the control group could not be opened", source))?;
     let started = Instant::now();
     let (prepared, pipes) = start::prepare(how, launch, streams, filled, entrance, request)?;
     let child = waiting.start(prepared).await.map_err(|error| error.about(request.invocation))?;

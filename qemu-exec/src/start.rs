@@ -102,12 +102,7 @@ impl Prepared {
 }
 
 fn could_not_start(source: io::Error) -> Error {
-    Error::new(ErrorKind::CouldNotStart).message("qemu-img could not be started").because(source)
-}
-
-/// An error of this process on the way to its child.
-pub(crate) fn could_not(request: &Request<'_>, message: &str, source: io::Error) -> Error {
-    Error::new(ErrorKind::CouldNotStart).message(message).about(request.invocation).because(source)
+    Error::could_not_start("qemu-img could not be started", source)
 }
 
 fn descriptors(
@@ -151,9 +146,7 @@ fn null() -> io::Result<OwnedFd> {
 fn native(launch: &Launch, descriptors: &Descriptors, cgroup: Option<&OwnedFd>) -> Result<(Pid, OwnedFd), Error> {
     // Where there is a NUL, there is no such argument.
     let c_string = |bytes: Vec<u8>| {
-        CString::new(bytes).map_err(|source| {
-            Error::new(ErrorKind::CouldNotStart).message("an argument holds a NUL").because(io::Error::from(source))
-        })
+        CString::new(bytes).map_err(|source| Error::could_not_start("an argument holds a NUL", io::Error::from(source)))
     };
     let program = c_string(launch.program.as_os_str().as_bytes().to_vec())?;
     let args = launch.args.iter().map(|arg| c_string(arg.as_bytes().to_vec()));

@@ -44,8 +44,7 @@ enum Commission {
 pub(super) async fn start(prepared: Prepared) -> Result<Child, Error> {
     let commission = Arc::new(Mutex::new(Commission::Open(Box::new(prepared), Waker::noop().clone())));
     let starting = Starting(Arc::clone(&commission));
-    order(Order::Start(commission))
-        .map_err(|source| Error::new(ErrorKind::CouldNotStart).message("no thread could be made").because(source))?;
+    order(Order::Start(commission)).map_err(|source| Error::could_not_start("no thread could be made", source))?;
     starting.await
 }
 

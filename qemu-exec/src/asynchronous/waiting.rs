@@ -19,7 +19,7 @@ use super::keeper;
 use crate::child::Child;
 use crate::start::Prepared;
 use crate::waiting::{Waiting, Watched, poll_until};
-use crate::{CancelToken, Error, ErrorKind};
+use crate::{CancelToken, Error};
 
 /// The thread does something else meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ impl Waiting for Tokio {
     async fn blocking<T: Send + 'static>(self, act: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         runtime()?.spawn_blocking(act).await.map_err(|error| match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => could_not("the runtime is shutting down").because(error),
+            Err(error) => Error::could_not_start("the runtime is shutting down", error),
         })
     }
 
@@ -77,11 +77,7 @@ impl Waiting for Tokio {
 }
 
 fn runtime() -> Result<Handle, Error> {
-    Handle::try_current().map_err(|error| could_not("there is no tokio runtime").because(error))
-}
-
-fn could_not(message: &str) -> Error {
-    Error::new(ErrorKind::CouldNotStart).message(message)
+    Handle::try_current().map_err(|error| Error::could_not_start("there is no tokio runtime", error))
 }
 
 /// What is deprecated of this is for types whose descriptor can change; what takes its place is unsafe, and newer than

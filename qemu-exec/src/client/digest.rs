@@ -55,9 +55,7 @@ impl<R: Runs> Flow<'_, R> {
         let convert = convert.coroutines(1).target_is_zero(true).force_share(share);
         let convert = self.watched(&convert, Convert::progress);
         let invocation = convert.invocation()?;
-        let failed = |message: &str, source: io::Error| {
-            Error::new(ErrorKind::CouldNotStart).message(message).about(&invocation).because(source)
-        };
+        let failed = |message: &str, source: io::Error| Error::could_not_start(message, source).about(&invocation);
         let (ours, theirs) = UnixStream::pair().map_err(|source| failed("no socket could be made", source))?;
         let server = std::thread::Builder::new().name("digest".to_owned()).spawn(move || {
             let mut hasher = Hasher::default();

@@ -174,8 +174,7 @@ impl<R: Runs> Flow<'_, R> {
         }
         let acquired = self.runs.waiting().unless_cancelled(semaphore.acquire(), self.client.cancel.as_ref()).await;
         let permit = acquired.map_err(|source| {
-            let message = "it could not be waited for other operations";
-            Error::new(ErrorKind::CouldNotStart).message(message).about(invocation).because(source)
+            Error::could_not_start("it could not be waited for other operations", source).about(invocation)
         })?;
         let cancelled = || {
             let message = "the command was cancelled while it waited for other operations to end";

@@ -14,7 +14,7 @@ use crate::asynchronous::Tokio;
 #[cfg(feature = "tokio")]
 use crate::waiting::Waiting as _;
 use crate::waiting::now;
-use crate::{Error, ErrorKind, Executor, OutputReader, output_pipe};
+use crate::{Error, Executor, OutputReader, output_pipe};
 
 impl<E: Executor> QemuImg<E> {
     /// Has `read` look at the parts of an image while `qemu-img map` finds them, in constant memory: see
@@ -73,7 +73,8 @@ impl<E: crate::AsyncExecutor> super::AsyncQemuImg<E> {
         let invocation = map.invocation()?;
         let (reader, writer) = pipe(&invocation)?;
         let reading = std::thread::Builder::new().name("map".to_owned()).spawn(move || read_all(reader, read));
-        let reading = reading.map_err(|source| could_not("no thread could be made", &invocation, source))?;
+        let reading =
+            reading.map_err(|source| Error::could_not_start("no thread could be made", source).about(&invocation))?;
         let flow = Flow { stdout: Some(writer.as_fd()), ..self.flow() };
         let outcome = flow.run(&invocation, flow.data).await;
         drop(flow);
@@ -85,11 +86,7 @@ impl<E: crate::AsyncExecutor> super::AsyncQemuImg<E> {
 }
 
 fn pipe(invocation: &Invocation) -> Result<(OutputReader, PipeWriter), Error> {
-    output_pipe().map_err(|source| could_not("there is no pipe to be had", invocation, source))
-}
-
-fn could_not(message: &str, invocation: &Invocation, source: io::Error) -> Error {
-    Error::new(ErrorKind::CouldNotStart).message(message).about(invocation).because(source)
+    output_pipe().map_err(|source| Error::could_not_start("there is no pipe to be had", source).about(invocation))
 }
 
 fn read_all<T>(mut reader: OutputReader, read: impl FnOnce(&mut MapExtents<&mut OutputReader>) -> T) -> T {

@@ -28,7 +28,8 @@ use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 /// * **New images** belong to the user of the container, are written under their own names, where a run that fails leaves
 ///   what it has, and are refused unless [`Publish::replace`](crate::Publish::replace) is on.
 ///
-/// It cannot hand over an open file, as an [import](crate::QemuImg::import) does, nor standard input.
+/// It cannot hand over an open file or a socket, which an [import](crate::QemuImg::import) and a digest need, nor standard
+/// input: those are [refused](ErrorKind::Refused).
 #[derive(Debug)]
 pub struct ContainerExecutor {
     runtime: Program,

@@ -27,7 +27,8 @@ use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request};
 ///   see from here whether there is one already, they are refused unless
 ///   [`Publish::replace`](crate::Publish::replace) is on.
 ///
-/// It cannot hand over an open file, as an [import](crate::QemuImg::import) does, nor standard input.
+/// It cannot hand over an open file or a socket, which an [import](crate::QemuImg::import) and a digest need, nor standard
+/// input: those are [refused](ErrorKind::Refused).
 #[derive(Debug)]
 pub struct SshExecutor {
     host: OsString,

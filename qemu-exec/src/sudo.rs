@@ -26,6 +26,9 @@ use crate::{Error, Executor, Launch, Outcome, Plan, Request, local, tether};
 /// standard input ([`Request::inherit_stdin`](crate::Request::inherit_stdin)) there is no shell, and a qemu-img whose
 /// caller was killed goes on until it is done or its time is up.
 ///
+/// It cannot hand over an open file or a socket, which an [import](crate::QemuImg::import) and a digest need: those are
+/// [refused](crate::ErrorKind::Refused). Inspect and digest as the caller, if that may read the image.
+///
 /// **Where sudoers logs input (`log_input`), sudo writes what comes on standard input to its log**: the key of the
 /// secrets. Switch that off for whoever runs qemu-img with secrets.
 #[derive(Debug)]

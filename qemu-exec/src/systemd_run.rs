@@ -29,7 +29,8 @@ use crate::{Error, ErrorKind, Executor, Launch, Outcome, Plan, Request, Staging,
 /// * **New images** have their name when they are complete if the service runs as the caller; otherwise they are written
 ///   under it, as with [`SudoExecutor`](crate::SudoExecutor).
 ///
-/// It cannot hand over an open file, as an [import](crate::QemuImg::import) does, nor standard input.
+/// It cannot hand over an open file or a socket, which an [import](crate::QemuImg::import) and a digest need, nor standard
+/// input: those are [refused](ErrorKind::Refused).
 #[derive(Debug)]
 pub struct SystemdRunExecutor {
     user_manager: bool,

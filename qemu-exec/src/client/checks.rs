@@ -84,7 +84,9 @@ impl Checks {
 
     /// What the guest's content of the target must have as its [digest](super::QemuImg::digest), or else
     /// [`ContentDiffers`](ErrorKind::ContentDiffers), and a new image does not get its name. It costs reading the target,
-    /// and needs an executor that can hand over a socket. It is for any number of sources, and for snapshots.
+    /// and needs an executor that can hand over a socket, which [`LocalExecutor`](crate::LocalExecutor) is unless it is
+    /// [portable](crate::LocalExecutor::portable): with another one, use [`verify`](Self::verify). It is for any number of
+    /// sources, and for snapshots.
     #[cfg(feature = "digest")]
     pub const fn digest(mut self, digest: ContentDigest) -> Self {
         self.digest = Some(digest);

@@ -44,6 +44,9 @@ use crate::{CancelToken, Executor, Limits, OnProgress, Publish, Semaphore};
 ///   nothing. What exists is not replaced unless [`publish`](Self::publish) says so. Written in place, with whatever a
 ///   failure leaves, are devices and pipes; what `qemu-img` reaches by a protocol; VMDK images and qcow2 ones with a
 ///   data file, which hold names of files; and under sudo, see [`SudoExecutor`](crate::SudoExecutor).
+/// * **Locks of this process**: images that a command writes to are opened here, too, to see whether they are in use, and
+///   whether they are on disk in the end. With that, the locks of fcntl(2) that this very process may hold on them
+///   (`F_SETLK`) are gone, as POSIX has it; those of an open file (`F_OFD_SETLK`) and of flock(2) stay.
 /// * **Retries**: a command is run again, up to three times, if qemu-img could not measure how fast this machine derives
 ///   keys, which it does before it writes anything.
 #[derive(Debug)]

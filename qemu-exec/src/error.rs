@@ -142,6 +142,18 @@ impl Error {
         self
     }
 
+    /// Calls a file by its name in what is said of it. The command stays as it was.
+    pub(crate) fn calling(mut self, path: &Path, name: &Path) -> Self {
+        let (shown, name_shown) = (path.to_string_lossy(), name.to_string_lossy());
+        for text in [&mut self.0.message, &mut self.0.stderr] {
+            *text = text.replace(&*shown, &name_shown);
+        }
+        if self.subject() == Some(path) {
+            self.0.path = Some(name.to_owned());
+        }
+        self
+    }
+
     pub(crate) fn ended(mut self, exit_code: Option<i32>, signal: Option<i32>) -> Self {
         self.0.exit_code = exit_code;
         self.0.signal = signal;

@@ -1,6 +1,9 @@
 //! The guarded way in, for images from strangers.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qemu_cmd::{ByteSize, CacheMode, Convert, Format, Key, Location, NewImage, Source, Target};
@@ -94,7 +97,8 @@ impl<E: Executor> QemuImg<E> {
     ///
     /// # Errors
     /// Those above, those of [`convert`](Self::convert), and [`Refused`](ErrorKind::Refused) for an existing target, a
-    /// backing file of the new image that does not fit, or an executor that cannot do it.
+    /// backing file of the new image that does not fit, or an executor that cannot do it. What is said of the image calls
+    /// it by the name of its file, or `/dev/fd/3` if that has none (any more).
     pub fn import(&self, image: &Inspected, import: impl Into<Import>) -> Result<Outcome, Error> {
         now(self.flow().import(image, import.into()))
     }
@@ -127,8 +131,17 @@ impl<R: Runs> Flow<'_, R> {
         data.timeout = data.timeout.or(Some(Duration::from_secs(3600)));
         let checks = self.checks.source(true);
         let guarded = Flow { data, checks, handed: Some(image.file()), ..self.clone() };
-        guarded.convert_if(&convert, Some(&policy)).await
+        guarded.convert_if(&convert, Some(&policy)).await.map_err(|error| match name_of(image.file()) {
+            Some(name) => error.calling(Path::new(HANDED), &name),
+            None => error,
+        })
     }
+}
+
+/// What an open file is called, if it has a name.
+fn name_of(file: &File) -> Option<PathBuf> {
+    let name = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    (!name.as_os_str().as_bytes().ends_with(b" (deleted)")).then_some(name)
 }
 
 /// The image as a source; `None` if qemu-img has no driver for it.

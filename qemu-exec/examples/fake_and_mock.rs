@@ -12,11 +12,11 @@ use qemu_exec::cmd::{Convert, Info, Qcow2, Source, Target};
 use qemu_exec::{Error, ErrorKind, Executor, LocalExecutor, QemuImg};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let args: Vec<_> = std::env::args().skip(1).collect();
-    let [upload, directory, name] = args.as_slice() else {
+    let mut args = std::env::args_os().skip(1);
+    let (Some(upload), Some(directory), Some(name)) = (args.next(), args.next(), args.next()) else {
         return Err("usage: fake_and_mock UPLOAD.qcow2 DIRECTORY NAME".into());
     };
-    match Store::new(LocalExecutor::new(), directory.into()).publish_disk(upload.as_ref(), name) {
+    match Store::new(LocalExecutor::new(), directory.into()).publish_disk(upload.as_ref(), name.as_ref()) {
         Ok(size) => println!("{size} bytes"),
         Err(PublishError::StoreFull) => println!("try again when there is room"),
         Err(PublishError::BadUpload(error) | PublishError::Internal(error)) => return Err(error.into()),
@@ -48,7 +48,7 @@ impl<E: Executor> Store<E> {
     }
 
     /// Publishes an upload as a compressed image that stands alone, and says how large its disk is.
-    pub(crate) fn publish_disk(&self, upload: &Path, name: &str) -> Result<u64, PublishError> {
+    pub(crate) fn publish_disk(&self, upload: &Path, name: &Path) -> Result<u64, PublishError> {
         let source = Source::qcow2(upload);
         let info = self.qemu_img.info(&Info::new(source.clone())).map_err(sort_out)?;
         if let Some(backing) = info.backing_filename {
@@ -94,7 +94,7 @@ mod with_the_fake {
     #[test]
     fn what_is_published_is_what_was_uploaded() {
         let (fake, store) = setup();
-        assert_eq!(store.publish_disk(Path::new(UPLOAD), "disk").unwrap(), 10 << 30);
+        assert_eq!(store.publish_disk(Path::new(UPLOAD), Path::new("disk")).unwrap(), 10 << 30);
         assert_eq!(fake.read("/store/disk", 5 << 30, 13).unwrap(), b"a file system");
         // The upload is no longer needed.
         assert!(fake.remove(UPLOAD));
@@ -106,7 +106,7 @@ mod with_the_fake {
         let (fake, store) = setup();
         let overlay = Create::overlay("/uploads/2", Qcow2::new(), Backing::new(UPLOAD, Format::Qcow2));
         store.qemu_img.create(&overlay).unwrap();
-        let refused = store.publish_disk(Path::new("/uploads/2"), "disk").unwrap_err();
+        let refused = store.publish_disk(Path::new("/uploads/2"), Path::new("disk")).unwrap_err();
         assert!(matches!(refused, PublishError::BadUpload(error) if error.to_string() == "it needs `/uploads/1`"));
         assert!(!fake.exists("/store/disk"));
     }
@@ -115,16 +115,16 @@ mod with_the_fake {
     fn what_is_no_qcow2_image_is_a_bad_upload() {
         let (fake, store) = setup();
         fake.put_raw(UPLOAD, b"MZ").unwrap();
-        let bad = store.publish_disk(Path::new(UPLOAD), "disk").unwrap_err();
+        let bad = store.publish_disk(Path::new(UPLOAD), Path::new("disk")).unwrap_err();
         assert!(matches!(bad, PublishError::BadUpload(error) if error.subject() == Some(Path::new(UPLOAD))));
-        let gone = store.publish_disk(Path::new("/uploads/3"), "disk").unwrap_err();
+        let gone = store.publish_disk(Path::new("/uploads/3"), Path::new("disk")).unwrap_err();
         assert!(matches!(gone, PublishError::BadUpload(error) if error.kind() == ErrorKind::NotFound));
     }
 
     #[test]
     fn a_full_store_is_told_from_everything_else() {
         let (fake, store) = setup();
-        let publish = || store.publish_disk(Path::new(UPLOAD), "disk");
+        let publish = || store.publish_disk(Path::new(UPLOAD), Path::new("disk"));
         fake.fail_on(Subcommand::Convert, ErrorKind::NoSpace);
         assert!(matches!(publish(), Err(PublishError::StoreFull)));
         for kind in [
@@ -168,7 +168,8 @@ mod with_the_mock {
             .times(1)
             .returning(move |_| Ok(Outcome::new(End::Exited(0), info, "")));
         executor.expect_run().withf(|request| request.invocation.subcommand() == "convert").never();
-        let refused = Store::new(executor, "/store".into()).publish_disk(Path::new("/u"), "disk").unwrap_err();
+        let refused =
+            Store::new(executor, "/store".into()).publish_disk(Path::new("/u"), Path::new("disk")).unwrap_err();
         assert!(matches!(refused, PublishError::BadUpload(error) if error.to_string().contains("/etc/shadow")));
     }
 }

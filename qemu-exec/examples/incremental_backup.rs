@@ -130,6 +130,8 @@ impl Server {
         let directory = tempfile::tempdir()?;
         let mut command = Command::new("qemu-nbd");
         command.args(["--read-only", "--persistent", "--shared=4", "--format=qcow2", "--bitmap", bitmap, "--socket"]);
+        // A colon in the name of a disk would make a place elsewhere of it, unless the name is absolute.
+        let disk = std::path::absolute(disk)?;
         let child = command.arg(directory.path().join("nbd")).arg("--").arg(disk).spawn()?;
         let mut server = Self { child, directory };
         let begin = Instant::now();

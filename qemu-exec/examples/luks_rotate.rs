@@ -29,8 +29,8 @@ use qemu_exec::cmd::{Amend, ByteSize, Format, KeyslotChange, Map, Secret, Source
 use qemu_exec::{ErrorKind, Executor, LocalExecutor, QemuImg};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
-    let (Some(image), Some(format)) = (args.next(), args.next()) else {
+    let mut args = std::env::args_os().skip(1);
+    let (Some(image), Some(format)) = (args.next(), args.next().and_then(|format| format.into_string().ok())) else {
         return Err("usage: luks_rotate IMAGE luks|qcow2, with both passphrases on standard input".into());
     };
     let mut lines = stdin().lock().lines();

@@ -26,9 +26,10 @@ const LARGEST: u64 = 100 << 30;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args_os().skip(1);
     let directory = args.next().ok_or("usage: upload_server DIRECTORY [ADDRESS]")?;
-    let listener = TcpListener::bind(args.next().as_deref().unwrap_or("127.0.0.1:8080"))?;
+    let address = args.next().map_or(Ok("127.0.0.1:8080".to_owned()), |address| address.into_string());
+    let listener = TcpListener::bind(address.map_err(|_| "an address is a host and a port")?)?;
     println!("listening on {}", listener.local_addr()?);
     serve(&listener, &Store { qemu_img: QemuImg::new(LocalExecutor::new()), directory: directory.into() })?;
     Ok(())
@@ -40,7 +41,7 @@ pub(crate) struct Store {
     pub(crate) directory: PathBuf,
 }
 
-/// Answers for ever, each client on a thread of its own.
+/// Answers until the listener fails, each client on a thread of its own.
 pub(crate) fn serve(listener: &TcpListener, store: &Store) -> io::Result<()> {
     std::thread::scope(|scope| {
         loop {
@@ -117,6 +118,9 @@ impl Store {
             Err(error) => match error.kind() {
                 ErrorKind::AlreadyExists => ("409 Conflict", "the name is taken\n".to_owned()),
                 ErrorKind::NoSpace => ("507 Insufficient Storage", String::new()),
+                ErrorKind::KeyNeeded | ErrorKind::KeyUnverifiable => {
+                    ("422 Unprocessable Content", "it is encrypted, and no key came with it\n".to_owned())
+                }
                 ErrorKind::SourceCorrupt | ErrorKind::Untrusted | ErrorKind::WrongFormat => {
                     ("422 Unprocessable Content", format!("{error}\n"))
                 }

@@ -87,7 +87,7 @@ pub(crate) fn command(args: Vec<OsString>) -> Result<(), Error> {
     install::ensure(&["c++"])?;
     let host = host()?;
     // A directory of its own: with these flags, everything is built anew.
-    let work = target_directory()?.join("fuzz");
+    let work = run::target_directory()?.join("fuzz");
     run::run(&mut build(&host, &work))?;
     let program = work.join(&host).join("release/fuzz");
     for target in TARGETS.iter().filter(|target| options.target.as_deref().is_none_or(|name| name == target.name)) {
@@ -136,13 +136,6 @@ fn host() -> Result<String, Error> {
     let version = run::output(run::cargo().arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).ok_or_else(|| Error::Other("`cargo -vV` names no host".to_owned()))
-}
-
-/// Where cargo builds.
-fn target_directory() -> Result<PathBuf, Error> {
-    let metadata = run::output(run::cargo().args(["locate-project", "--workspace", "--message-format=plain"]))?;
-    let root = Path::new(metadata.trim()).parent().map(Path::to_owned).unwrap_or_default();
-    Ok(root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())))
 }
 
 /// The command that builds all targets. That a target triple is given keeps the flags from what runs while building.

@@ -24,8 +24,8 @@ use run::Error;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  demo [IMAGE]               convert IMAGE, or a small disk made for the occasion, in the ways that the
-                             libraries offer; installs qemu-img first if it is missing
+  demo [IMAGE]               encrypt IMAGE, or a small disk made for the occasion, decrypt it, and compare; installs
+                             qemu-img first if it is missing
   test [--long] [-- ARGS]    install what the tests lack and run them all; --long adds the slow ones,
                              ARGS go to `cargo test`, as in `cargo xtask test -- -- --nocapture`
   options [QEMU_IMG…]        compare the option table with what each qemu-img takes and lists: the one in PATH, the one

@@ -64,7 +64,7 @@ pub(crate) fn command(args: Vec<OsString>) -> Result<(), Error> {
 /// The programs to ask: those given, the one that `QEMU_IMG` names, and the one in `PATH`.
 fn programs(args: Vec<OsString>) -> Result<Vec<Program>, Error> {
     let mut paths: Vec<PathBuf> = args.into_iter().map(PathBuf::from).collect();
-    paths.extend(env::var_os("QEMU_IMG").map(PathBuf::from));
+    paths.extend(env::var_os("QEMU_IMG").filter(|path| !path.is_empty()).map(PathBuf::from));
     paths.extend(run::find_program("qemu-img"));
     let mut programs: Vec<Program> = Vec::new();
     for path in paths {

@@ -84,6 +84,13 @@ pub(crate) fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Where cargo builds.
+pub(crate) fn target_directory() -> Result<PathBuf, Error> {
+    let manifest = output(cargo().args(["locate-project", "--workspace", "--message-format=plain"]))?;
+    let root = Path::new(manifest.trim()).parent().map(Path::to_owned).unwrap_or_default();
+    Ok(root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())))
+}
+
 /// Where a program of that name is, if it is installed.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     env::split_paths(&search_path()).map(|directory| directory.join(name)).find(|path| is_executable(path))

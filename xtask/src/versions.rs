@@ -23,7 +23,7 @@ pub(crate) fn command(args: Vec<OsString>) -> Result<(), Error> {
         return Err(Error::Usage(format!("no option `{}`; the arguments are paths of qemu-img", option.display())));
     }
     let programs: Vec<PathBuf> = if args.is_empty() {
-        let place = env::current_dir().map_err(other("where are we"))?.join("target/qemu-img");
+        let place = run::target_directory()?.join("qemu-img");
         VERSIONS.iter().map(|(version, suite)| fetch(&place, version, suite)).collect::<Result<_, _>>()?
     } else {
         args.iter()

@@ -64,7 +64,13 @@ fn encrypted_images_need_their_key_and_can_be_made() {
         write_fixture(kind, &path);
         let image = inspected(&path, &Policy::untrusted());
         let import = || Import::new(raw(directory.path()));
-        assert_eq!(client().import(&image, import()).unwrap_err().kind(), without, "{kind:?}");
+        let error = client().import(&image, import()).unwrap_err();
+        assert_eq!(error.kind(), without, "{kind:?}");
+        if error.kind() == ErrorKind::KeyNeeded {
+            assert_eq!(error.subject(), Some(&*path));
+            let said = format!("{error} {}", error.stderr());
+            assert!(said.contains(path.to_str().unwrap()) && !said.contains("/dev/fd/"), "{said}");
+        }
         client().import(&image, import().key(passphrase())).unwrap();
         assert_eq!(fs::read(directory.path().join("disk")).unwrap(), content(), "{kind:?}");
     }
@@ -179,6 +185,32 @@ fn what_is_refused_does_not_reach_qemu_img() {
     plain::qcow2().write(&here.join("plain"));
     qimg_import(&marker, &[], &here.join("plain"), &here.join("disk"));
     assert!(ran.exists());
+}
+
+/// Each bound stays on whatever the others are.
+#[test]
+fn a_limit_that_is_given_takes_no_other_away() {
+    let directory = scratch();
+    let here = directory.path();
+    fs::write(here.join("image"), content()).unwrap();
+    let program = executable(here, "#!/bin/sh\necho \"$(ulimit -v) $(ulimit -t) $(ulimit -n)\" > \"$0.limits\"\n");
+    for (options, limits) in [
+        (&[][..], "1048576 unlimited 256\n"),
+        (&["--limit-cpu=100"], "1048576 100 256\n"),
+        (&["--limit-memory=2G"], "2097152 unlimited 256\n"),
+        (&["--limit-memory=none", "--timeout=none"], "unlimited unlimited 256\n"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
+        command
+            .arg("--qemu-img")
+            .arg(&program)
+            .args(options)
+            .args(["import", "-f", "raw", "-O", "raw", "image", "disk"]);
+        let output = command.current_dir(here).output().unwrap();
+        // It has written nothing.
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(fs::read_to_string(program.with_extension("limits")).unwrap(), limits, "{options:?}: {output:?}");
+    }
 }
 
 /// The names that were opened while an image was imported.

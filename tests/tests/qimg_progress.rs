@@ -105,6 +105,30 @@ fn data_on_standard_output_stays_as_it_is() {
     assert!(!stderr.contains("/100%"), "{stderr}");
 }
 
+/// What has no reports of its own on standard output has them on standard error, too.
+#[test]
+fn an_import_and_a_digest_are_told_of() {
+    let (directory, slow) = scene();
+    let import = ["import", "-r", "6M", "-m", "1", "-f", "raw", "-O", "raw", "a", "b"];
+    let digest = ["digest", "-f", "raw", "a"];
+    for line in [&with(&["--progress"], &import, &[])[..], &with(&["--progress"], &digest, &[])] {
+        let output = qimg(directory.path(), line).output().unwrap();
+        let (_, stderr) = said(&output);
+        let lines: Vec<_> = stderr.lines().collect();
+        assert!(!lines.is_empty() && lines.len() <= 12, "{line:?}: {lines:?}");
+        assert!(lines.last().unwrap().starts_with("100.00 %"), "{line:?}: {lines:?}");
+    }
+    assert_eq!(std::fs::metadata(directory.path().join("b")).unwrap().len(), 12 << 20);
+    std::fs::remove_file(directory.path().join("b")).unwrap();
+    let (status, seen) = on_terminal(&mut qimg(directory.path(), &with(&["--progress"], &import, &[])), 60);
+    assert!(status.success() && seen.contains("100.00 %") && seen.ends_with('\n'), "{seen:?}");
+    let (status, seen) = on_terminal(&mut qimg(directory.path(), &with(&["--progress"], &import, &[])), 60);
+    assert_eq!(status.code(), Some(1), "{seen}");
+    assert!(seen.contains("`b` exists") && !seen.contains("100.00"), "{seen:?}");
+    let quiet = qimg(directory.path(), &with(&["--progress"], &import[..9], &["-q", "a", "c"])).output().unwrap();
+    assert_eq!(said(&quiet), (String::new(), String::new()), "{slow:?}");
+}
+
 #[test]
 fn a_failure_is_told_after_the_bar() {
     let (directory, _) = scene();

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use qemu_cmd::{ByteSize, Create, Qcow2};
 use tempfile::TempDir;
-use tests::{bare, client, quick_luks, scratch};
+use tests::{bare, client, qemu_img, quick_luks, scratch};
 
 const REFUSED: Option<i32> = Some(2);
 
@@ -206,6 +206,60 @@ fn options_of_its_own() {
     }
 }
 
+/// An option in front that a command of qimg's own would not keep: nothing is removed, written, or looked at as another.
+#[test]
+fn options_that_would_be_no_more_than_a_promise() {
+    let stage = Stage::new();
+    std::fs::write(stage.directory.path().join(".b.partial"), "left behind").unwrap();
+    for (option, line, reason) in [
+        ("--dry-run", &["clean", "."][..], "write `qimg clean --dry-run`"),
+        ("--dry-run=json", &["clean", "."], "write `qimg clean --dry-run`"),
+        ("--dry-run", &["install-docs", "--prefix", "."], "write `qimg install-docs --dry-run`"),
+        ("--dry-run", &["chain", "a"], "not for chain"),
+        ("--sudo", &["inspect", "a"], "run qimg itself by sudo"),
+        ("--sudo=nobody", &["clean", "."], "run qimg itself by sudo"),
+        ("--sudo", &["import", "a", "b"], "sudo does not hand over"),
+        ("--dry-run", &["import", "a", "b"], "depends on the image"),
+    ] {
+        let said = stage.refused(&[option], line);
+        assert!(said.contains(reason), "{option} {line:?}: {said}");
+    }
+}
+
+#[test]
+fn commands_of_its_own() {
+    let stage = Stage::new();
+    for (line, reason) in [
+        ("import --replace=no a b", "--replace takes no value"),
+        ("import --hybrid=yes a b", "--hybrid takes no value"),
+        ("import a b --key-file", "--key-file needs a value: FILE"),
+        ("import --key-file=/dev/fd/99 a b", "`/dev/fd/99`"),
+        ("digest --check", "--check needs a value: DIGEST"),
+        ("digest --check 12 a", "--check: "),
+        ("map a --svg", "--svg needs a value: FILE"),
+        ("inspect --output xml a", "--output takes human or json, and `xml` was given"),
+        ("chain --fellow a", "but `--follow`: `qimg chain --help` lists them"),
+        ("man page", "`man` takes no `page`"),
+        ("options all", "`options` takes no `all`"),
+        ("help convert info", "one command"),
+        ("help nosuch", "`nosuch` is not a subcommand"),
+        ("nosuch", "or of qimg's own: help, explain, lint, inspect, import, "),
+    ] {
+        let line: Vec<&str> = line.split(' ').collect();
+        let said = stage.refused(&[], &line);
+        assert!(said.contains(reason), "{line:?}: {said}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_cleaned_does_not_hide_the_others() {
+    let stage = Stage::new();
+    std::fs::write(stage.directory.path().join(".b.partial"), "left behind").unwrap();
+    let output = stage.run(&[], &["clean", ".", "missing"]);
+    assert_eq!((output.status.code(), &output.stdout[..]), (REFUSED, &b"removed ./.b.partial\n"[..]), "{output:?}");
+    assert!(one_line(&output).contains("`missing` could not be cleaned"));
+}
+
 /// An empty encrypted image, which takes seconds to make.
 fn encrypted() -> &'static [u8] {
     static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
@@ -277,6 +331,23 @@ fn its_own_help_is_no_refusal() {
         assert!(output.status.success() && output.stderr.is_empty(), "{option}: {output:?}");
         assert!(String::from_utf8(output.stdout).unwrap().starts_with(start), "{option}");
     }
+    let printed = |line: &[&str]| {
+        let output = qimg().arg("--qemu-img").arg(qemu_img()).args(line).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{line:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = printed(&["--help"]);
+    assert_eq!(printed(&["help"]), all);
+    for command in ["chain", "clean", "completions", "digest", "doctor", "explain", "import", "inspect", "lint", "man"]
+    {
+        let text = printed(&["help", command]);
+        assert!(text.starts_with(&format!("usage: qimg {command}")), "{text}");
+        assert_eq!(printed(&[command, "--help"]), text);
+        assert_eq!(printed(&[command, "-h", "a"]), text);
+    }
+    // A subcommand's is qemu-img's own, also in a command line that is asked about.
+    assert_eq!(printed(&["help", "info"]), String::from_utf8(bare(["info", "--help"]).stdout).unwrap());
+    assert!(printed(&["explain", "info", "--help"]).starts_with("info"));
 }
 
 /// Really not there: every qemu-img is hidden, in a mount namespace that only qimg sees.

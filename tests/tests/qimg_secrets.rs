@@ -164,6 +164,10 @@ fn process_substitution() {
         assert!(std::fs::read(locked.path("b")).unwrap() == content(), "{objects}");
         std::fs::remove_file(locked.path("b")).unwrap();
     }
+    let mut import = bash(r#""$@" import --key-file <(printf %s "$PASSPHRASE") -O raw a b"#);
+    let output = import.current_dir(locked.directory.path()).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(std::fs::read(locked.path("b")).unwrap() == content());
 }
 
 #[test]

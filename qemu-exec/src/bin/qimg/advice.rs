@@ -22,7 +22,7 @@ pub(crate) fn about(error: &Error, invocation: Option<&Invocation>) -> Option<St
     let only = || invocation?.reads().iter().chain(invocation?.writes()).find_map(Location::path);
     let path = error.subject().or_else(only);
     let image = path.map_or_else(|| "the image".to_owned(), |path| format!("`{}`", path.display()));
-    let named = path.map_or_else(|| "IMAGE".to_owned(), |path| shell_quote(path.as_os_str()));
+    let named = path.map_or_else(|| "IMAGE".to_owned(), written);
     let subcommand = invocation.and_then(|invocation| Subcommand::from_name(invocation.subcommand()));
     let said = |words: &str| error.stderr().contains(words);
     Some(match error.kind() {
@@ -87,7 +87,15 @@ fn of_others(error: &Error, path: Option<&Path>) -> Option<String> {
 }
 
 fn look_at(path: &Path) -> String {
-    format!("`qimg inspect {}` tells what its bytes say", shell_quote(path.as_os_str()))
+    format!("`qimg inspect {}` tells what its bytes say", written(path))
+}
+
+/// A name as it stands on a command line, where one that begins with a dash would be an option.
+fn written(path: &Path) -> String {
+    match path.as_os_str().as_encoded_bytes() {
+        [b'-', ..] => shell_quote(Path::new(".").join(path).as_os_str()),
+        _ => shell_quote(path.as_os_str()),
+    }
 }
 
 /// What can be done about an image that an import refuses.
@@ -117,8 +125,7 @@ pub(crate) fn about_line(command: &[OsString], why: &str) -> Option<String> {
         return Some(format!("`--{}` is qimg's own, and stands before `{}`", own.long, name.display()));
     }
     if let Some(file) = args.iter().find(|arg| arg.as_encoded_bytes().starts_with(b"-") && Path::new(arg).is_file()) {
-        let name = shell_quote(Path::new(".").join(file).as_os_str());
-        return Some(format!("the file of that name is {name}"));
+        return Some(format!("the file of that name is {}", written(file.as_ref())));
     }
     let wrong = args.iter().filter_map(|arg| arg.to_str()).find(|arg| why.contains(&format!("`{arg}`")));
     let meant = wrong.and_then(|wrong| nearest(wrong, subcommand.options().iter().flat_map(offered)));
@@ -132,7 +139,7 @@ pub(crate) fn about_line(command: &[OsString], why: &str) -> Option<String> {
 fn not_found(path: &Path) -> Option<String> {
     let whole = std::path::absolute(path).ok()?;
     if whole.symlink_metadata().is_ok() {
-        let name = shell_quote(path.as_os_str());
+        let name = written(path);
         let links = walk(path, None, Reach::Directory);
         let missing = links.iter().find(|link| matches!(link.trouble(), Some(Trouble::Missing)))?.path.clone()?;
         let missing = missing.display();
@@ -218,11 +225,7 @@ const fn limit_option(limit: Limit) -> Option<&'static str> {
 
 /// Whether a person reads what goes wrong.
 pub(crate) fn is_wanted(pretty: Pretty) -> bool {
-    match pretty {
-        Pretty::Auto => term::is_read_by_a_person(),
-        Pretty::Always => true,
-        Pretty::Never => false,
-    }
+    pretty.is_wanted(term::is_read_by_a_person())
 }
 
 fn takes_force_share(subcommand: Subcommand) -> bool {

@@ -1,7 +1,6 @@
 //! qimg's own options, which stand before the subcommand.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ pub(crate) enum Action {
     Report(String, bool),
     Inspect(inspect::Inspect),
     Chain(chain::Chain),
+    Clean(clean::Clean),
     Doctor(doctor::Doctor),
     Run(Options),
 }
@@ -54,10 +54,25 @@ pub(crate) struct Resolved {
 impl Bounds {
     /// What reads headers only is bounded unless that was switched off.
     pub(crate) fn for_subcommand(&self, subcommand: Subcommand) -> Resolved {
-        let metadata = subcommand == Subcommand::Info;
-        let cpu = self.cpu.unwrap_or(metadata.then_some(Duration::from_secs(30)));
-        let memory = self.memory.unwrap_or(metadata.then_some(ByteSize::gib(1)));
-        let timeout = self.timeout.unwrap_or(metadata.then_some(Duration::from_secs(60)));
+        match subcommand {
+            Subcommand::Info => {
+                self.or(Some(Duration::from_secs(30)), Some(ByteSize::gib(1)), Some(Duration::from_secs(60)))
+            }
+            _ => self.or(None, None, None),
+        }
+    }
+
+    /// So is an import, each bound by itself: the library has the same, but only for whom sets none of the limits.
+    pub(crate) fn for_import(&self) -> Resolved {
+        let Resolved { limits, timeout } = self.or(None, Some(ByteSize::gib(1)), Some(Duration::from_secs(3600)));
+        let limits = limits.open_files(256).core(ByteSize::bytes(0));
+        Resolved { limits, timeout: timeout.or(Some(Duration::MAX)) }
+    }
+
+    /// What was given, or else these.
+    fn or(&self, cpu: Option<Duration>, memory: Option<ByteSize>, timeout: Option<Duration>) -> Resolved {
+        let (cpu, memory) = (self.cpu.unwrap_or(cpu), self.memory.unwrap_or(memory));
+        let timeout = self.timeout.unwrap_or(timeout);
         let mut limits = Limits::none();
         if let Some(cpu) = cpu {
             limits = limits.cpu(cpu);
@@ -126,29 +141,9 @@ pub(crate) fn parse() -> Result<Action, Error> {
             Short('V') | Long("version") => {
                 return Ok(Action::Print(format!("qimg {}\n", env!("CARGO_PKG_VERSION"))));
             }
-            Value(command) if command == "lint" => {
-                return lint::report(parser.raw_args()?, options.bounds.memory.flatten())
-                    .map(|(text, found)| Action::Report(text, found));
-            }
-            Value(command) if command == "inspect" => return inspect::parse(parser.raw_args()?).map(Action::Inspect),
-            Value(command) if command == "chain" => return chain::parse(parser.raw_args()?).map(Action::Chain),
-            Value(command) if command == "doctor" => {
-                return doctor::parse(parser.raw_args()?, options.qemu_img).map(Action::Doctor);
-            }
-            Value(command) if command == "explain" => return explain::text(parser.raw_args()?).map(Action::Print),
-            Value(command) if command == "completions" => {
-                return completions::text(parser.raw_args()?).map(Action::Print);
-            }
-            Value(command) if command == "clean" => return clean::text(parser.raw_args()?).map(Action::Print),
-            Value(command) if command == "install-docs" => {
-                return install_docs::text(parser.raw_args()?).map(Action::Print);
-            }
-            Value(command) if command == "man" => return Ok(Action::Print(man::text())),
-            Value(command) if command == "options" => return Ok(Action::Print(table::text())),
-            Value(subcommand) => {
-                options.command.push(subcommand);
-                options.command.extend(parser.raw_args()?);
-                return Ok(Action::Run(options));
+            Value(name) => {
+                options.command = [name].into_iter().chain(parser.raw_args()?).collect();
+                return action(options);
             }
             other => return Err(own::unexpected(other, "")),
         }
@@ -156,12 +151,68 @@ pub(crate) fn parse() -> Result<Action, Error> {
     Err("there is no subcommand: write one, such as convert or info; `qimg --help` lists them".into())
 }
 
+/// What the words behind qimg's own options ask for.
+fn action(options: Options) -> Result<Action, Error> {
+    let Some((name, args)) = options.command.split_first() else { return Ok(Action::Run(options)) };
+    let Some(command) = own::command(name) else { return Ok(Action::Run(options)) };
+    if command.is_asked_for_help(args) {
+        return Ok(Action::Print(own::usage_of(command)));
+    }
+    // These run one, and say for themselves what they do not take.
+    if !matches!(command.name, "import" | "digest") {
+        keep_promises(command, &options)?;
+    }
+    let mut args = args.to_vec().into_iter();
+    let alone = |text: fn() -> String, arg: Option<OsString>| match arg {
+        Some(arg) => Err(own::unexpected(Value(arg), command.name)),
+        None => Ok(Action::Print(text())),
+    };
+    match command.name {
+        "help" => help(args.as_slice(), options),
+        "lint" => lint::report(args, options.bounds.memory.flatten()).map(|(text, found)| Action::Report(text, found)),
+        "inspect" => inspect::parse(args).map(Action::Inspect),
+        "chain" => chain::parse(args).map(Action::Chain),
+        "doctor" => doctor::parse(args, options.qemu_img).map(Action::Doctor),
+        "explain" => explain::text(args).map(Action::Print),
+        "completions" => completions::text(args).map(Action::Print),
+        "clean" => clean::parse(args).map(Action::Clean),
+        "install-docs" => install_docs::text(args).map(Action::Print),
+        "man" => alone(man::text, args.next()),
+        "options" => alone(table::text, args.next()),
+        _ => Ok(Action::Run(options)),
+    }
+}
+
+fn help(about: &[OsString], options: Options) -> Result<Action, Error> {
+    match about {
+        [] => Ok(Action::Print(own::usage())),
+        [name] => Ok(match own::command(name) {
+            Some(command) => Action::Print(own::usage_of(command)),
+            None => Action::Run(Options { command: vec![name.clone(), "--help".into()], ..options }),
+        }),
+        _ => Err("help takes the name of one command".into()),
+    }
+}
+
+/// Refuses what would not be so: that nothing is done, or that root does it.
+fn keep_promises(command: &own::Command, options: &Options) -> Result<(), Error> {
+    let name = command.name;
+    if options.dry_run.is_some() {
+        let has_its_own = command.options.iter().any(|own| own.long == "dry-run");
+        let instead = if has_its_own { format!(": write `qimg {name} --dry-run`") } else { String::new() };
+        return Err(format!("--dry-run in front is for what runs a qemu-img, and not for {name}{instead}").into());
+    }
+    if options.sudo.is_some() {
+        return Err(format!("--sudo is for what runs a qemu-img, and not for {name}: run qimg itself by sudo").into());
+    }
+    Ok(())
+}
+
 /// `NAME=VALUE`, or `NAME` for one of our own; if we have it not, neither has qemu-img.
 fn variable(text: OsString) -> Option<(OsString, OsString)> {
-    let bytes = text.as_bytes();
-    match bytes.iter().position(|byte| *byte == b'=').and_then(|at| bytes.split_at_checked(at)) {
-        Some((name, value)) => Some((OsStr::from_bytes(name).into(), OsStr::from_bytes(value.get(1..)?).into())),
-        None => std::env::var_os(&text).map(|value| (text, value)),
+    match own::at_equals(&text) {
+        (name, Some(value)) => Some((name.into(), value.into())),
+        (_, None) => std::env::var_os(&text).map(|value| (text, value)),
     }
 }
 

@@ -1,35 +1,57 @@
 //! `qimg clean`: removes what killed callers have left behind.
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use lexopt::prelude::*;
+use qemu_exec::cmd::shell_quote;
 use qemu_exec::remove_leftovers;
 
-use crate::{Error, own};
+use crate::{Error, REFUSED, complain, own};
 
-/// Removes them, and says which; names are quoted as a shell takes them.
-pub(crate) fn text(args: impl Iterator<Item = OsString>) -> Result<String, Error> {
+/// What `qimg clean` was asked to do.
+pub(crate) struct Clean {
+    dry_run: bool,
+    directories: Vec<PathBuf>,
+}
+
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Clean, Error> {
     let mut parser = lexopt::Parser::from_args(args);
-    let (mut dry_run, mut directories) = (false, Vec::new());
+    let mut clean = Clean { dry_run: false, directories: Vec::new() };
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("dry-run") => dry_run = true,
-            Value(directory) => directories.push(PathBuf::from(directory)),
+            Long("dry-run") => clean.dry_run = true,
+            Value(directory) => clean.directories.push(PathBuf::from(directory)),
             other => return Err(own::unexpected(other, "clean")),
         }
     }
-    if directories.is_empty() {
+    if clean.directories.is_empty() {
         return Err("clean takes the directories to clean".into());
     }
-    let said = if dry_run { "would remove" } else { "removed" };
-    let mut text = String::new();
-    for directory in directories {
-        let removed = remove_leftovers(&directory, dry_run)
-            .map_err(|error| format!("`{}` could not be cleaned: {error}", directory.display()))?;
-        for path in removed {
-            text.push_str(&format!("{said} {}\n", qemu_exec::cmd::shell_quote(path.as_os_str())));
+    Ok(clean)
+}
+
+impl Clean {
+    /// Removes them, and says which, with names as a shell takes them; goes on when a directory cannot be cleaned.
+    pub(crate) fn run(&self) -> Result<ExitCode, Error> {
+        let said = if self.dry_run { "would remove" } else { "removed" };
+        let mut code = ExitCode::SUCCESS;
+        for directory in &self.directories {
+            match remove_leftovers(directory, self.dry_run) {
+                Ok(removed) => {
+                    for path in removed {
+                        writeln!(io::stdout(), "{said} {}", shell_quote(path.as_os_str()))?;
+                    }
+                }
+                Err(error) => {
+                    code = ExitCode::from(REFUSED);
+                    let error = format!("`{}` could not be cleaned: {error}", directory.display());
+                    complain(&*Error::from(error));
+                }
+            }
         }
+        Ok(code)
     }
-    Ok(text)
 }

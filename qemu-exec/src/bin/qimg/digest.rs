@@ -9,7 +9,7 @@ use qemu_exec::cmd::{Command, CommandLine, Source};
 use qemu_exec::{ContentDigest, LocalExecutor, QemuImg};
 
 use crate::args::Options;
-use crate::{Error, complain, own, run, term};
+use crate::{Error, advice, complain, own, progress, run, term};
 
 /// Prints a line as `sha256sum` does, or, with `--check`, nothing. Exits with 1 if the digest is another, or is not to be
 /// had, and with 2 if nothing was tried.
@@ -32,11 +32,14 @@ pub(crate) fn digest(options: &Options) -> Result<ExitCode, Error> {
     let executor = options.env.iter().fold(executor, |executor, (name, value)| executor.env(name, value));
     let bounds = options.bounds.for_subcommand(line.subcommand());
     let client = QemuImg::new(executor).cancel(token).data_limits(bounds.limits).data_timeout(bounds.timeout);
-    let digest = match client.digest(source) {
+    let (client, display) = progress::watched(client, options.progress);
+    let digest = client.digest(source);
+    display.map_or(Ok(()), |display| display.end(digest.is_ok()))?;
+    let digest = match digest {
         Ok(digest) => digest,
         Err(error) => {
-            complain(&error);
-            return Ok(run::status_of(error.kind(), &interrupted));
+            let advice = advice::about(&error, None).filter(|_| advice::is_wanted(options.pretty));
+            return Ok(run::failed(&error, advice, &interrupted));
         }
     };
     let name = line.operands().next().unwrap_or_default();
@@ -62,29 +65,9 @@ pub(crate) fn digest(options: &Options) -> Result<ExitCode, Error> {
 
 /// Takes `--check` out, and leaves a command line of `map`, of which the image's options are.
 fn parse(args: impl Iterator<Item = OsString>) -> Result<(Option<ContentDigest>, Vec<OsString>), Error> {
-    let (mut expected, mut rest) = (None, vec![OsString::from("map")]);
-    let mut args = args;
-    while let Some(arg) = args.next() {
-        let text = arg.to_str().unwrap_or_default();
-        let value = match text.split_once('=') {
-            Some(("--check", value)) => Some(value.to_owned()),
-            None if text == "--check" => {
-                let value = args.next().ok_or("--check needs a value")?;
-                Some(value.to_string_lossy().into_owned())
-            }
-            _ => None,
-        };
-        match value {
-            Some(value) => expected = Some(value.parse()?),
-            None if text == "--" => {
-                rest.push(arg);
-                rest.extend(args);
-                break;
-            }
-            None => rest.push(arg),
-        }
-    }
-    Ok((expected, rest))
+    let (taken, rest) = own::take_out(args, own::options_of("digest"))?;
+    let expected = taken.iter().map(|(option, value)| own::value(option, value)).collect::<Result<Vec<_>, _>>()?;
+    Ok((expected.into_iter().next_back(), [vec![OsString::from("map")], rest].concat()))
 }
 
 /// A name that would be more than a line is escaped, which a `\` in front tells.

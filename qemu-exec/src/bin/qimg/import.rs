@@ -3,13 +3,12 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use qemu_exec::cmd::{ByteSize, Command, CommandLine, Key};
+use qemu_exec::cmd::{Command, CommandLine, Key};
 use qemu_exec::info::inspect::{ImageFormat, InspectError, Inspected, Policy};
 use qemu_exec::{ErrorKind, Import, LocalExecutor, Publish, QemuImg};
 
 use crate::args::Options;
-use crate::own::{self, Takes};
-use crate::{Error, advice, complain, inspect, one_line, run};
+use crate::{Error, advice, complain, inspect, own, progress, run, secrets};
 
 /// What an import is told beside what a convert is.
 struct Asked {
@@ -70,48 +69,36 @@ pub(crate) fn import(options: &Options) -> Result<ExitCode, Error> {
     let program = options.qemu_img.as_deref().unwrap_or("qemu-img".as_ref());
     let executor = LocalExecutor::with_program(program);
     let executor = options.env.iter().fold(executor, |executor, (name, value)| executor.env(name, value));
-    let bounds = options.bounds.for_subcommand(line.subcommand());
+    let bounds = options.bounds.for_import();
     let client = QemuImg::new(executor).publish(Publish::new().replace(asked.replace)).cancel(token);
-    match client.data_limits(bounds.limits).data_timeout(bounds.timeout).import(&image, import) {
+    let client = client.data_limits(bounds.limits).data_timeout(bounds.timeout);
+    // What qemu-img reports by itself is not printed here.
+    let wanted = (options.progress || line.has("p")) && !line.has("q");
+    let (client, display) = progress::watched(client, wanted);
+    let imported = client.import(&image, import);
+    display.map_or(Ok(()), |display| display.end(imported.is_ok()))?;
+    match imported {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(error) => {
-            let say = |text: String| complain(&*Error::from(text.replace("/dev/fd/3", &path.display().to_string())));
-            say(one_line(&error));
             let advice = match error.kind() {
                 ErrorKind::KeyNeeded => Some("--key-file FILE gives its passphrase".to_owned()),
                 _ => advice::about(&error, None),
             };
-            advice.filter(|_| advice::is_wanted(options.pretty)).into_iter().for_each(say);
-            Ok(run::status_of(error.kind(), &interrupted))
+            Ok(run::failed(&error, advice.filter(|_| advice::is_wanted(options.pretty)), &interrupted))
         }
     }
 }
 
 impl Asked {
     fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, Error> {
-        let mut asked =
-            Self { policy: Policy::untrusted(), key: None, replace: false, convert: vec![OsString::from("convert")] };
-        let mut args = args;
-        while let Some(arg) = args.next() {
-            let text = arg.to_str().unwrap_or_default();
-            let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.into())));
-            let mut value = || value.clone().or_else(|| args.next()).ok_or(format!("{name} needs a value"));
-            let policy = asked.policy.clone();
-            match name {
-                "--" => {
-                    asked.convert.push(arg);
-                    asked.convert.extend(args);
-                    break;
-                }
-                "--grant" => asked.policy = policy.grant(own::word("grant", &value()?, Takes::Code)?),
-                "--max-virtual-size" => {
-                    asked.policy =
-                        policy.max_virtual_size(own::value::<ByteSize>("max-virtual-size", &value()?)?.as_u64());
-                }
-                "--hybrid" => asked.policy = policy.hybrid_discs(true),
-                "--key-file" => asked.key = Some(Key::File { path: value()?.into(), base64: false }),
-                "--replace" => asked.replace = true,
-                _ => asked.convert.push(arg),
+        let (taken, rest) = own::take_out(args, own::options_of("import"))?;
+        let convert = [vec![OsString::from("convert")], rest].concat();
+        let mut asked = Self { policy: Policy::untrusted(), key: None, replace: false, convert };
+        for (option, value) in taken {
+            match option {
+                "key-file" => asked.key = Some(secrets::key(value.into())?),
+                "replace" => asked.replace = true,
+                _ => asked.policy = inspect::allowing(asked.policy, option, &value)?,
             }
         }
         Ok(asked)

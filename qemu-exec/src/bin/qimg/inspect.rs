@@ -28,33 +28,34 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Inspect, Err
     let mut parser = lexopt::Parser::from_args(args);
     let mut inspect = Inspect { json: false, policy: Policy::untrusted(), files: Vec::new() };
     while let Some(arg) = parser.next()? {
-        let policy = inspect.policy.clone();
-        inspect.policy = match arg {
-            Long("output") => {
-                inspect.json = match parser.value()?.string()?.as_str() {
-                    "json" => true,
-                    "human" => false,
-                    other => return Err(format!("--output takes human or json, and `{other}` was given").into()),
-                };
-                policy
+        match arg {
+            Long("output") => inspect.json = own::is_json(&parser.value()?)?,
+            Long("claimed") => {
+                inspect.policy = inspect.policy.claimed(own::word("claimed", &parser.value()?, Takes::Format)?);
             }
-            Long("claimed") => policy.claimed(own::word("claimed", &parser.value()?, Takes::Format)?),
+            Long("grant") => inspect.policy = allowing(inspect.policy, "grant", &parser.value()?)?,
+            Long("hybrid") => inspect.policy = allowing(inspect.policy, "hybrid", &OsString::new())?,
             Long("max-virtual-size") => {
-                policy.max_virtual_size(own::value::<ByteSize>("max-virtual-size", &parser.value()?)?.as_u64())
+                inspect.policy = allowing(inspect.policy, "max-virtual-size", &parser.value()?)?;
             }
-            Long("grant") => policy.grant(own::word("grant", &parser.value()?, Takes::Code)?),
-            Long("hybrid") => policy.hybrid_discs(true),
-            Value(file) => {
-                inspect.files.push(file);
-                policy
-            }
+            Value(file) => inspect.files.push(file),
             other => return Err(own::unexpected(other, "inspect")),
-        };
+        }
     }
     if inspect.files.is_empty() {
         return Err("inspect takes the names of images, or - for one on standard input".into());
     }
     Ok(inspect)
+}
+
+/// The policy with what an option says of it that `import` has too.
+pub(crate) fn allowing(policy: Policy, option: &str, value: &OsString) -> Result<Policy, Error> {
+    Ok(match option {
+        "grant" => policy.grant(own::word(option, value, Takes::Code)?),
+        "hybrid" => policy.hybrid_discs(true),
+        "max-virtual-size" => policy.max_virtual_size(own::value::<ByteSize>(option, value)?.as_u64()),
+        _ => policy,
+    })
 }
 
 impl Inspect {

@@ -80,7 +80,9 @@ fn commands(script: &str) -> Vec<(usize, Vec<OsString>)> {
         while let Some(word) = words.next() {
             // `size=$(qemu-img …)` is a word to a splitter that knows no substitutions.
             if word.rsplit(['(', '`']).next().is_some_and(|program| is_program(program.as_ref())) {
-                found.push((index + 1, command(&mut words)));
+                let command = command(&mut words);
+                // `command -v qemu-img` runs none.
+                found.extend((!command.is_empty()).then_some((index + 1, command)));
             }
         }
     }

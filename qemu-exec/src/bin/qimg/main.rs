@@ -22,11 +22,11 @@ mod table;
 mod term;
 mod view;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use qemu_exec::cmd::{CommandLine, Invocation, LintRule, Location, Subcommand};
 use qemu_exec::{Executor, LocalExecutor, Output, Request, SudoExecutor, safe_cache_mode};
@@ -46,15 +46,16 @@ fn main() -> ExitCode {
     let mut advice = None;
     let result = args::parse().and_then(|action| match action {
         Action::Print(text) => {
-            std::io::stdout().write_all(text.as_bytes())?;
+            io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Action::Report(text, found) => {
-            std::io::stdout().write_all(text.as_bytes())?;
+            io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::from(u8::from(found)))
         }
         Action::Inspect(inspect) => inspect.run(),
         Action::Chain(chain) => chain.run(),
+        Action::Clean(clean) => clean.run(),
         Action::Doctor(doctor) => doctor.run(),
         Action::Run(options) => {
             let run = match options.command.first() {
@@ -69,6 +70,10 @@ fn main() -> ExitCode {
         }
     });
     result.unwrap_or_else(|error| {
+        if error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe) {
+            // As if it were killed by that: whoever has stopped reading wants to be told nothing.
+            return ExitCode::from(run::after_signal(Signal::PIPE.as_raw()));
+        }
         complain(&*error);
         if let Some(advice) = advice {
             complain(&*Error::from(advice));
@@ -82,6 +87,9 @@ type Error = Box<dyn std::error::Error>;
 /// What a version of qemu-img lacks is for that one to say: it may be a build that has it all the same, and what is
 /// added here (a cache mode, a secret by another way) every version has.
 fn act(options: &Options) -> Result<ExitCode, Error> {
+    if let Some(name) = options.command.first().filter(|name| Subcommand::from_name(name).is_none()) {
+        return Err(own::unknown(name));
+    }
     let (command, svg) = match options.command.first() {
         Some(name) if name == "map" => view::take_svg(&options.command)?,
         _ => (options.command.clone(), None),
@@ -111,7 +119,7 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
                 complain(&*Error::from(format!("{finding}")));
             }
             let plan = executor.plan(&request)?;
-            writeln!(std::io::stdout(), "{}", dry_run::show(format, &plan, &invocation, &line.requires()))?;
+            writeln!(io::stdout(), "{}", dry_run::show(format, &plan, &invocation, &line.requires()))?;
             if let Some(advice) = dry_run::how_to_paste(format, &plan).filter(|_| advise) {
                 complain(&*Error::from(advice));
             }
@@ -154,7 +162,7 @@ fn executor(options: &Options, invocation: &Invocation) -> Box<dyn Executor> {
 
 /// Says what is wrong on standard error, unless nobody takes it: a reader that has stopped must not hold us up.
 fn complain(error: &dyn std::error::Error) {
-    let stderr = std::io::stderr();
+    let stderr = io::stderr();
     let second = Timespec { tv_sec: 1, tv_nsec: 0 };
     let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
     if !matches!(poll(&mut fds, Some(&second)), Ok(0)) {

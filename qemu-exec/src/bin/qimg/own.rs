@@ -2,12 +2,16 @@
 //! commands. Help, manual page and completions are made of these tables.
 
 mod commands;
+mod take;
 mod usage;
 mod wrong;
 
 pub(crate) use commands::COMMANDS;
-pub(crate) use usage::text as usage;
-pub(crate) use wrong::{nearest, of, unexpected, value, word};
+pub(crate) use take::{at_equals, take_out};
+pub(crate) use usage::{of as usage_of, text as usage};
+pub(crate) use wrong::{is_json, nearest, of, unexpected, unknown, value, word};
+
+use std::ffi::{OsStr, OsString};
 
 use qemu_exec::cmd::Subcommand;
 use qemu_exec::info::inspect::{Code, ImageFormat};
@@ -34,6 +38,26 @@ pub(crate) struct Command {
     pub(crate) operands: Takes,
     /// What else there is to say, such as its exit status.
     pub(crate) note: &'static str,
+}
+
+/// The command of this name.
+pub(crate) fn command(name: &OsStr) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| name == command.name)
+}
+
+/// The options of a command, beside those of the subcommand that it is like.
+pub(crate) fn options_of(command: &str) -> &'static [Own] {
+    self::command(command.as_ref()).map_or(&[], |command| command.options)
+}
+
+impl Command {
+    /// Whether its arguments ask for help; those of a command line that it is about do not.
+    pub(crate) fn is_asked_for_help(&self, args: &[OsString]) -> bool {
+        let is_own = |arg: &&OsString| {
+            *arg != "--" && (self.operands != Takes::CommandLine || arg.as_encoded_bytes().starts_with(b"-"))
+        };
+        args.iter().take_while(is_own).any(|arg| arg == "--help" || arg == "-h")
+    }
 }
 
 /// What a value or an operand can be.
@@ -76,17 +100,27 @@ pub(crate) const OPTIONS: &[Own] = &[
         "pretty",
         "[auto|always|never]",
         Takes::OneOf(&["auto", "always", "never"]),
-        "tables for info and check, a drawing for map, and what helps after an error: on a terminal (auto), always, or never; no view with --output",
+        "tables for info and check, a drawing for map, control characters as text, and what helps after an error: on a terminal (auto), always, or never; neither table nor drawing with --output",
     ),
     flag(
         "progress",
-        "how far amend, commit, compare, convert and rebase are, on standard error: a bar on a terminal, where -p does \
-         the same, and lines elsewhere",
+        "how far amend, commit, compare, convert, rebase, import and digest are, on standard error: a bar on a terminal, \
+         where -p does the same, and lines elsewhere",
     ),
     own("sudo", "[USER]", Takes::User, "run through sudo -n, as root or as USER"),
     own("limit-cpu", "SECONDS", SECONDS, "CPU time; for info 30 unless given; `none` for no limit"),
-    own("limit-memory", "BYTES", Takes::Text, "address space; for info 1G unless given; `none` for no limit"),
-    own("timeout", "SECONDS", SECONDS, "time by the clock; for info 60 unless given; `none` for no limit"),
+    own(
+        "limit-memory",
+        "BYTES",
+        Takes::Text,
+        "address space; for info and import 1G unless given; `none` for no limit",
+    ),
+    own(
+        "timeout",
+        "SECONDS",
+        SECONDS,
+        "time by the clock; for info 60 and for import 3600 unless given; `none` for no limit",
+    ),
     own("env", "NAME[=VALUE]", Takes::Text, "an environment variable for qemu-img; without a value, the caller's"),
     own("qemu-img", "PATH", Takes::File, "another qemu-img"),
     Own { short: Some('h'), ..flag("help", "this text; after a subcommand, qemu-img's") },

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -42,8 +42,7 @@ impl Display {
         use Subcommand as S;
         let watched = matches!(line.subcommand(), S::Amend | S::Commit | S::Compare | S::Convert | S::Rebase);
         let reports_itself = line.has("p");
-        let mut images = invocation.reads().iter().chain(invocation.writes()).filter_map(Location::path);
-        let stdout_is_data = images.any(|path| path == Path::new("/dev/stdout") || secrets::is_own_descriptor(path));
+        let stdout_is_data = may_be_data(invocation);
         let seen = io::stdout().is_terminal() && io::stderr().is_terminal();
         let wanted = options.progress || (reports_itself && seen && !stdout_is_data);
         if !wanted || !watched || line.has("q") || line.asks_for_help() {
@@ -52,6 +51,12 @@ impl Display {
         if options.sudo.is_some() && !reports_itself {
             return Err("qemu-img cannot be asked through sudo how far it is: write -p, too".into());
         }
+        let total = total(options, invocation, executor);
+        Ok(Some(Self { total, reports_itself, stdout_is_data, ..Self::new() }))
+    }
+
+    /// What shows how far a client is, which is told by qemu-img's own reports.
+    pub(crate) fn new() -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let bar = (io::stderr().is_terminal() && !dumb).then(|| {
             let bar = ProgressBar::with_draw_target(Some(10_000), ProgressDrawTarget::stderr());
@@ -59,8 +64,7 @@ impl Display {
                 ProgressStyle::with_template("{wide_bar} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
             )
         });
-        let total = total(options, invocation, executor);
-        Ok(Some(Self { bar, last: Mutex::new(None), total, reports_itself, stdout_is_data }))
+        Self { bar, last: Mutex::new(None), total: None, reports_itself: true, stdout_is_data: false }
     }
 
     /// The request, with this told of its progress. What is printed waits until nothing is drawn any more, unless it is
@@ -76,17 +80,25 @@ impl Display {
         request
     }
 
-    /// Draws no more, and passes on what was printed.
-    pub(crate) fn finish(&self, outcome: &Outcome) -> io::Result<()> {
-        if let Some(bar) = &self.bar {
-            if outcome.success() {
+    /// Draws no more.
+    pub(crate) fn end(&self, success: bool) -> io::Result<()> {
+        match &self.bar {
+            Some(bar) if success => {
                 bar.abandon();
                 // It leaves the cursor at the end of its line.
-                writeln!(io::stderr())?;
-            } else {
-                bar.finish_and_clear();
+                writeln!(io::stderr())
             }
+            Some(bar) => {
+                bar.finish_and_clear();
+                Ok(())
+            }
+            None => Ok(()),
         }
+    }
+
+    /// The same, and passes on what was printed.
+    pub(crate) fn finish(&self, outcome: &Outcome) -> io::Result<()> {
+        self.end(outcome.success())?;
         if self.stdout_is_data {
             return Ok(());
         }
@@ -135,6 +147,22 @@ impl OnProgress for Display {
             let _ = writeln!(io::stderr(), "{}", self.text(progress, ", ", false));
         }
     }
+}
+
+/// A client that shows how far it is, if that is wanted, and where.
+pub(crate) fn watched<E>(client: QemuImg<E>, wanted: bool) -> (QemuImg<E>, Option<Arc<Display>>) {
+    if !wanted {
+        return (client, None);
+    }
+    let display = Arc::new(Display::new());
+    let told = Arc::clone(&display);
+    (client.on_progress(move |progress| told.progress(progress)), Some(display))
+}
+
+/// Whether standard output may be an image, which it is under one of several names.
+pub(crate) fn may_be_data(invocation: &Invocation) -> bool {
+    let mut images = invocation.reads().iter().chain(invocation.writes()).filter_map(Location::path);
+    images.any(|path| path == Path::new("/dev/stdout") || secrets::is_own_descriptor(path))
 }
 
 /// `0:07`, `1:02:03`.

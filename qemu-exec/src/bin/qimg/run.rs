@@ -1,12 +1,11 @@
 //! Running the command, and what qimg exits with.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use qemu_exec::cmd::Invocation;
 use qemu_exec::{CancelToken, End, ErrorKind, Executor, OutputReader, Request, output_pipe};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
@@ -38,12 +37,16 @@ pub(crate) fn cancelled_by_signals() -> Result<(CancelToken, Arc<AtomicUsize>), 
     Ok((token, interrupted))
 }
 
-/// What qimg exits with after a failure of its own making.
-pub(crate) fn status_of(kind: ErrorKind, interrupted: &AtomicUsize) -> ExitCode {
-    ExitCode::from(match kind {
+/// Says why a client has failed, and what helps, and tells what to exit with.
+pub(crate) fn failed(error: &qemu_exec::Error, advice: Option<String>, interrupted: &AtomicUsize) -> ExitCode {
+    complain(error);
+    if let Some(advice) = advice {
+        complain(&*Error::from(advice));
+    }
+    ExitCode::from(match error.kind() {
         ErrorKind::Refused | ErrorKind::Unsupported => REFUSED,
         ErrorKind::TimedOut => TIMED_OUT,
-        ErrorKind::Cancelled => after_signal(i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default()),
+        ErrorKind::Cancelled => after_that_of(interrupted),
         _ => 1,
     })
 }
@@ -66,32 +69,25 @@ pub(crate) fn run<'a>(
     // Some versions leave the line open that they say last.
     let open = outcome.stderr.last().is_some_and(|byte| *byte != b'\n');
     let Err(error) = outcome.ok(invocation, &limits) else { return Ok(ExitCode::SUCCESS) };
-    if error.kind() == ErrorKind::SudoRefused {
-        // sudo's own words have been passed on, and qemu-img has not run.
-        say_what_helps(&error, invocation, open, advise);
-        return Ok(ExitCode::from(REFUSED));
+    // The words of qemu-img, or of sudo, have been passed on; what they cannot know about is added.
+    let told = matches!(end, End::Exited(_) | End::Cancelled);
+    let news = (!told || matches!(error.kind(), ErrorKind::LimitHit(_))).then(|| unsaid(&error));
+    let advice = advice::about(&error, Some(invocation)).filter(|_| advise);
+    for (index, line) in news.into_iter().chain(advice).enumerate() {
+        if open && index == 0 {
+            let _ = io::stderr().write_all(b"\n");
+        }
+        complain(&*Error::from(line));
     }
-    // qemu-img's own words have been passed on; what it cannot know about is added.
-    if !matches!(end, End::Exited(_) | End::Cancelled) || matches!(error.kind(), ErrorKind::LimitHit(_)) {
-        complain(&error);
-    }
-    say_what_helps(&error, invocation, open, advise);
     Ok(ExitCode::from(match end {
+        // qemu-img has not run.
+        _ if error.kind() == ErrorKind::SudoRefused => REFUSED,
         End::Exited(code) => u8::try_from(code).unwrap_or(u8::MAX),
         End::Signaled(signal) => after_signal(signal),
         End::TimedOut => TIMED_OUT,
-        End::Cancelled => after_signal(i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default()),
+        End::Cancelled => after_that_of(&interrupted),
         _ => 1,
     }))
-}
-
-fn say_what_helps(error: &qemu_exec::Error, invocation: &Invocation, open: bool, advise: bool) {
-    if let Some(advice) = advice::about(error, Some(invocation)).filter(|_| advise) {
-        if open {
-            let _ = std::io::stderr().write_all(b"\n");
-        }
-        complain(&*Error::from(advice));
-    }
 }
 
 /// The same, with what the command prints read by `read` as it comes, which has to read all of it.
@@ -112,6 +108,14 @@ pub(crate) fn read<T: Send>(
     })
 }
 
+/// The error without qemu-img's own words at its end, which have been passed on.
+fn unsaid(error: &qemu_exec::Error) -> String {
+    let text = error.to_string();
+    let said = error.stderr().lines().map(|line| line.strip_prefix("qemu-img: ").unwrap_or(line).trim_end());
+    let mut said = said.filter(|line| !line.is_empty());
+    said.find_map(|line| text.strip_suffix(line)?.strip_suffix(": ")).unwrap_or(&text).to_owned()
+}
+
 /// Which signals were ignored when this process began.
 fn ignored_signals() -> impl Fn(i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -120,6 +124,11 @@ fn ignored_signals() -> impl Fn(i32) -> bool {
     move |signal| mask & (1 << (signal - 1)) != 0
 }
 
-fn after_signal(signal: i32) -> u8 {
+fn after_that_of(interrupted: &AtomicUsize) -> u8 {
+    after_signal(i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default())
+}
+
+/// What a shell says of what a signal has ended.
+pub(crate) fn after_signal(signal: i32) -> u8 {
     u8::try_from(signal).map_or(u8::MAX, |signal| signal.saturating_add(128))
 }

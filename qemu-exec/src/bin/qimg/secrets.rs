@@ -1,11 +1,11 @@
 //! Secrets that are given by a descriptor of qimg, which qemu-img would not have.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use qemu_exec::cmd::{CommandLine, Secret, SecretValue};
+use qemu_exec::cmd::{CommandLine, Key, Secret, SecretValue};
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -28,6 +28,14 @@ pub(crate) fn take_over(line: &mut CommandLine, dry_run: bool) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// The key that a file holds, which is read here if qemu-img would not have it.
+pub(crate) fn key(file: PathBuf) -> Result<Key, Error> {
+    if is_own_descriptor(&file) {
+        return Ok(Secret::new(read(&file, false)?)?.into());
+    }
+    Ok(Key::File { path: file, base64: false })
 }
 
 /// Whether the image is what qimg has as its standard input.

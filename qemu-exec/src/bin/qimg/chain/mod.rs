@@ -29,13 +29,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Chain, Error
     let mut chain = Chain { json: false, format: None, reach: Reach::Directory, images: Vec::new() };
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("output") => {
-                chain.json = match parser.value()?.string()?.as_str() {
-                    "json" => true,
-                    "human" => false,
-                    other => return Err(format!("--output takes human or json, and `{other}` was given").into()),
-                };
-            }
+            Long("output") => chain.json = own::is_json(&parser.value()?)?,
             Short('f') | Long("format") => chain.format = Some(parser.value()?.string()?),
             Long("follow") => chain.reach = Reach::Anywhere,
             Value(image) => chain.images.push(image.into()),

@@ -88,8 +88,7 @@ pub(crate) fn walk(top: &Path, format: Option<&str>, reach: Reach) -> Vec<Link> 
     let directory = absolute.parent().unwrap_or(Path::new("/")).to_owned();
     let mut walk = Walk { reach, directory, seen: Vec::new() };
     let name = top.display().to_string();
-    // The caller names the first, wherever that is.
-    // A file may be called like a place that is none.
+    // The caller names the first, wherever that is; and a file may be called like a place that is none.
     let is_file = absolute.symlink_metadata().is_ok() || !has_protocol(top.as_os_str().as_bytes());
     let first = if is_file { Ok(absolute) } else { Err(Trouble::Protocol) };
     let mut link = walk.link(name, first, format.map(str::to_owned), Reach::Anywhere);

@@ -75,13 +75,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>, qemu_img: Option<PathB
     let (mut json, mut directory) = (false, None);
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("output") => {
-                json = match parser.value()?.string()?.as_str() {
-                    "json" => true,
-                    "human" => false,
-                    other => return Err(format!("--output takes human or json, and `{other}` was given").into()),
-                };
-            }
+            Long("output") => json = own::is_json(&parser.value()?)?,
             Value(value) if directory.is_none() => directory = Some(PathBuf::from(value)),
             Value(_) => return Err("doctor takes one directory: call it once for each".into()),
             other => return Err(own::unexpected(other, "doctor")),

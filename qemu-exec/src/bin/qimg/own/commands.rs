@@ -11,6 +11,12 @@ const OUTPUT: &[Own] = &[own("output", "human|json", HUMAN_OR_JSON, "text for pe
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
+        name: "help",
+        uses: &[("[COMMAND]", "tells what there is, or what one command or subcommand takes")],
+        operands: Takes::Text,
+        ..LIKE_NONE
+    },
+    Command {
         name: "explain",
         uses: &[("[--output=human|json] -- qemu-img …", "tells what each argument of a command line does")],
         options: OUTPUT,

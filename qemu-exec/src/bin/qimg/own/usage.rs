@@ -1,8 +1,8 @@
-//! What `qimg --help` prints.
+//! What `qimg --help` prints, and `--help` behind one of its commands.
 
 use qemu_exec::cmd::Subcommand;
 
-use super::{ADDED, COMMANDS, EXIT_STATUS, OPTIONS, Own};
+use super::{ADDED, COMMANDS, Command, EXIT_STATUS, OPTIONS, Own};
 
 /// How wide it is.
 const WIDTH: usize = 100;
@@ -36,6 +36,25 @@ pub(crate) fn text() -> String {
     }
     text.push('\n');
     paragraph(&mut text, 0, "exit status: ", EXIT_STATUS);
+    text
+}
+
+/// The same about one command.
+pub(crate) fn of(command: &Command) -> String {
+    let mut text = String::new();
+    for (index, (args, doc)) in command.uses.iter().enumerate() {
+        let usage = if index == 0 { "usage:" } else { "   or:" };
+        text.push_str(&format!("{usage} {}\n", format!("qimg {} {args}", command.name).trim_end()));
+        paragraph(&mut text, 4, "", doc);
+    }
+    if !command.options.is_empty() {
+        text.push('\n');
+        options(&mut text, command.options);
+    }
+    if !command.note.is_empty() {
+        text.push('\n');
+        paragraph(&mut text, 0, "", command.note);
+    }
     text
 }
 

@@ -1,6 +1,6 @@
 //! What is said about options and values that are wrong.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -10,27 +10,35 @@ use qemu_exec::cmd::{ParseError, Subcommand};
 use super::{COMMANDS, OPTIONS, Takes};
 use crate::Error;
 
+/// A word in the place of a subcommand.
+pub(crate) fn unknown(name: &OsStr) -> Error {
+    let own: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
+    let (name, all) = (name.display(), Subcommand::NAMES.join(", "));
+    format!("`{name}` is not a subcommand: write one of {all}, or of qimg's own: {}", own.join(", ")).into()
+}
+
 /// An argument that a command does not take; `of` is empty for qimg itself.
 pub(crate) fn unexpected(arg: Arg<'_>, of: &str) -> Error {
+    let command = super::command(of.as_ref());
+    let whose = command.map_or("qimg".to_owned(), |command| format!("qimg {}", command.name));
     let given = match arg {
         Arg::Long(long) => format!("--{long}"),
         Arg::Short(letter) => format!("-{letter}"),
         Arg::Value(value) => {
-            return format!("`{of}` takes no `{}`: `qimg --help` tells what it takes", value.display()).into();
+            return format!("`{of}` takes no `{}`: `{whose} --help` tells what it takes", value.display()).into();
         }
     };
-    let command = COMMANDS.iter().find(|command| command.name == of);
     let options = command.map_or(OPTIONS, |command| command.options);
     let names = options.iter().map(|own| format!("--{}", own.long));
     let meant = nearest(&given, names).map_or_else(String::new, |name| format!(", but `{name}`"));
-    let whose = if of.is_empty() { "qimg" } else { of };
-    format!("there is no option `{given}` of {whose}{meant}: `qimg --help` lists them").into()
+    let of = if of.is_empty() { "qimg" } else { of };
+    format!("there is no option `{given}` of {of}{meant}: `{whose} --help` lists them").into()
 }
 
 /// What is wrong with a line of a command that is like a subcommand. The place is not told: the line that has it was
 /// made of the one that was written.
 pub(crate) fn of(command: &str, error: &ParseError) -> Error {
-    let like = COMMANDS.iter().find(|own| own.name == command).and_then(|own| own.like).map_or("", Subcommand::as_str);
+    let like = super::command(command.as_ref()).and_then(|own| own.like).map_or("", Subcommand::as_str);
     error.kind().to_string().replacen(&format!("`{like}`"), &format!("`{command}`"), 1).into()
 }
 
@@ -42,6 +50,15 @@ pub(crate) fn value<T: FromStr<Err: Display>>(option: &str, value: &OsString) ->
 /// The same of an option that takes one of a few words, which are told if it is another.
 pub(crate) fn word<T: FromStr<Err: Display>>(option: &str, word: &OsString, takes: Takes) -> Result<T, Error> {
     value(option, word).map_err(|error| format!("{error}: write one of {}", takes.words().join(", ")).into())
+}
+
+/// Whether an `--output` is JSON.
+pub(crate) fn is_json(output: &OsStr) -> Result<bool, Error> {
+    match output.to_str() {
+        Some("json") => Ok(true),
+        Some("human") => Ok(false),
+        _ => Err(format!("--output takes human or json, and `{}` was given", output.display()).into()),
+    }
 }
 
 /// The word that may have been meant: the one that takes the fewest changes of a letter, if that is few.

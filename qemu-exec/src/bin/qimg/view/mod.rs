@@ -19,7 +19,7 @@ use crate::{Error, run, term};
 
 pub(crate) use map::{Drawing, take_svg};
 
-/// When there are views.
+/// When what is shown is made for people.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Pretty {
     /// On a terminal.
@@ -27,6 +27,17 @@ pub(crate) enum Pretty {
     Auto,
     Always,
     Never,
+}
+
+impl Pretty {
+    /// Whether it is for a person, where `is_terminal` tells what a person would look at.
+    pub(crate) const fn is_wanted(self, is_terminal: bool) -> bool {
+        match self {
+            Self::Auto => is_terminal,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
 }
 
 /// A view of what one subcommand prints.
@@ -43,11 +54,6 @@ const MOST: u64 = 64 << 20;
 impl View {
     /// The view of this command line, if there is to be one: not where it says itself what is printed.
     pub(crate) fn of(line: &CommandLine, pretty: Pretty, svg: Option<PathBuf>) -> Result<Option<Self>, Error> {
-        let wanted = match pretty {
-            Pretty::Auto => term::is_terminal(),
-            Pretty::Always => true,
-            Pretty::Never => false,
-        };
         if line.asks_for_help() {
             return Ok(None);
         }
@@ -55,7 +61,7 @@ impl View {
         if svg.is_some() && output.is_some_and(|output| output != "json") {
             return Err("a picture is made of JSON: give --svg without --output, or with --output=json".into());
         }
-        let wanted = wanted && output.is_none() && !line.has("q");
+        let wanted = pretty.is_wanted(term::is_terminal()) && output.is_none() && !line.has("q");
         Ok(match line.subcommand() {
             Subcommand::Info if wanted => Some(Self::Info { chain: line.has("backing-chain") }),
             Subcommand::Check if wanted => Some(Self::Check),

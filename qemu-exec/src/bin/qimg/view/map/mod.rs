@@ -10,12 +10,12 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use qemu_exec::cmd::{CommandLine, Location};
+use qemu_exec::cmd::{CommandLine, Location, Subcommand};
 use qemu_exec::{Executor, OutputReader, Request};
 
 use crate::chain::{Reach, walk};
 use crate::term::{Style, Terminal, printable, share, size};
-use crate::{Error, complain, run};
+use crate::{Error, complain, own, run};
 
 use cells::{Cells, LANES};
 use strip::ZEROS;
@@ -33,21 +33,8 @@ pub(crate) struct Drawing {
 
 /// Takes `--svg FILE` out of a command line of `map`, which is qemu-img's but for that.
 pub(crate) fn take_svg(command: &[OsString]) -> Result<(Vec<OsString>, Option<PathBuf>), Error> {
-    let (mut rest, mut svg) = (Vec::new(), None);
-    let mut args = command.iter();
-    while let Some(arg) = args.next() {
-        let text = arg.to_string_lossy();
-        if arg == "--" {
-            rest.push(arg.clone());
-            rest.extend(args.by_ref().cloned());
-        } else if arg == "--svg" {
-            svg = Some(PathBuf::from(args.next().ok_or("--svg takes the name of a picture to be written")?));
-        } else if let (Some(_), Some(name)) = (arg.to_str(), text.strip_prefix("--svg=")) {
-            svg = Some(PathBuf::from(name));
-        } else {
-            rest.push(arg.clone());
-        }
-    }
+    let (mut taken, rest) = own::take_out(command.iter().cloned(), own::added(Subcommand::Map))?;
+    let svg = taken.pop().map(|(_, file)| PathBuf::from(file));
     if let Some(file) = &svg {
         check_picture(file)?;
     }

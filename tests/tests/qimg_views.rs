@@ -129,6 +129,22 @@ fn check_keeps_its_exit_status() {
     }
 }
 
+/// Characters that are two columns wide are counted so.
+#[test]
+fn wide_names_fit_a_narrow_terminal() {
+    let directory = scratch();
+    let directory = directory.path();
+    let wide = "磁盘映像".repeat(8);
+    make(directory, &["create", "-q", "-f", "qcow2", &wide, "1M"]);
+    make(directory, &["create", "-q", "-f", "qcow2", "-b", &wide, "-F", "qcow2", "top.qcow2"]);
+    let (_, tree) = on_terminal(qimg(directory).args(["chain", "top.qcow2"]).env("NO_COLOR", "1"), 40);
+    let columns = |line: &str| line.chars().map(|c| if ('一'..='龥').contains(&c) { 2 } else { 1 }).sum::<usize>();
+    assert!(tree.lines().all(|line| columns(line) <= 40) && tree.matches('磁').count() == 8, "{tree}");
+    let explained = text(&piped(directory, &["explain", "info", "-f", "qcow2", "磁盘"]));
+    let at = |meaning: &str| columns(explained.split_once(meaning).unwrap().0.lines().last().unwrap());
+    assert_eq!(at("FILE: the image"), at("the image's format"), "{explained}");
+}
+
 #[test]
 fn a_name_does_nothing_to_a_terminal() {
     let directory = scratch();
@@ -140,6 +156,18 @@ fn a_name_does_nothing_to_a_terminal() {
         assert!(status.success() && is_text(&shown), "{line:?}: {shown:?}");
         assert!(shown.contains("a\\u{1b}[2J\\u{1b}]0;x\\u{7}\\u{9b}31m\\u{202e}\\r.qcow2"), "{shown:?}");
     }
+    // Nor does what has no view, unless it was asked for as it is.
+    make(directory, &["snapshot", "-c", "before\u{1b}[2J", "top.qcow2"]);
+    for line in [
+        &["snapshot", "-l", "top.qcow2"][..],
+        &["create", "-f", "qcow2", HOSTILE, "1M"],
+        &["info", "--output=human", "top.qcow2"],
+    ] {
+        let (status, shown) = on_terminal(qimg(directory).args(line), 80);
+        assert!(status.success() && is_text(&shown) && shown.contains("\\u{1b}[2J"), "{line:?}: {shown:?}");
+    }
+    let (_, raw) = on_terminal(qimg(directory).args(["--pretty=never", "snapshot", "-l", "top.qcow2"]), 80);
+    assert!(raw.contains("before\u{1b}[2J"), "{raw:?}");
     // What qemu-img says of it comes to the terminal as it was said, but for that.
     std::fs::remove_file(directory.join(HOSTILE)).unwrap();
     for line in [&["info", HOSTILE][..], &["check", "top.qcow2"], &["convert", "-O", "raw", "top.qcow2", "new"]] {
@@ -246,7 +274,7 @@ fn a_map_is_a_picture() {
     // An image is not taken for a picture that may be made anew.
     for (line, part) in [
         (&["map", "--svg", "mid.qcow2", "top.qcow2"][..], "is not an SVG picture"),
-        (&["map", "--svg"], "--svg takes the name"),
+        (&["map", "--svg"], "--svg needs a value: FILE"),
         (&["map", "--svg", "a.svg", "--output=human", "top.qcow2"], "a picture is made of JSON"),
         (&["map", "--svg", "missing/a.svg", "top.qcow2"], "`missing/a.svg` could not be written"),
     ] {

@@ -58,7 +58,7 @@ pub(crate) fn parse(about: &str, args: impl Iterator<Item = OsString>) -> Result
 
 /// Whether a word of a command line is qemu-img, by whatever path.
 pub(crate) fn is_program(word: &OsStr) -> bool {
-    Path::new(word).file_stem().is_some_and(|name| name == "qemu-img")
+    Path::new(word).file_name().is_some_and(|name| name == "qemu-img")
 }
 
 fn object(explained: &Explained) -> Value {
@@ -80,14 +80,14 @@ fn table(explained: &[Explained]) -> String {
         rows.push((shown(row), &row.meaning));
         rows.extend(row.parts.iter().map(|part| (format!("  {}", shown(part)), part.meaning.as_str())));
     }
-    let widths = rows.iter().map(|(args, _)| args.chars().count());
+    let widths = rows.iter().map(|(args, _)| term::columns(args));
     let width = widths.filter(|width| *width <= WIDEST).max().unwrap_or_default();
     let mut text = String::new();
     for (args, meaning) in rows {
-        if args.chars().count() > width {
+        if term::columns(&args) > width {
             text.push_str(&format!("{args}\n{:width$}  {meaning}\n", ""));
         } else {
-            text.push_str(&format!("{args:<width$}  {meaning}\n"));
+            text.push_str(&format!("{}  {meaning}\n", term::padded(&args, width)));
         }
     }
     text

@@ -129,10 +129,19 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
             Some(view) => view.run(&*executor, request, &line, advise),
             None => {
                 let display = Display::of(options, &line, &invocation, &*executor)?;
+                if display.is_none() && is_for_a_person(options, &line, &invocation) {
+                    return run::show(&*executor, request, advise);
+                }
                 run::run(&*executor, request, advise, display.as_ref())
             }
         },
     }
+}
+
+/// Whether what qemu-img prints is text that a person is to read.
+fn is_for_a_person(options: &Options, line: &CommandLine, invocation: &Invocation) -> bool {
+    let is_text = !line.has("p") && !progress::may_be_data(invocation);
+    is_text && options.pretty.is_wanted(term::is_terminal())
 }
 
 fn request<'a>(options: &Options, line: &CommandLine, invocation: &'a Invocation) -> Request<'a> {

@@ -10,7 +10,7 @@ use qemu_exec::{CancelToken, End, ErrorKind, Executor, OutputReader, Request, ou
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::progress::Display;
-use crate::{Error, REFUSED, advice, complain};
+use crate::{Error, REFUSED, advice, complain, term};
 
 /// What timeout(1) exits with.
 const TIMED_OUT: u8 = 124;
@@ -88,6 +88,18 @@ pub(crate) fn run<'a>(
         End::Cancelled => after_that_of(&interrupted),
         _ => 1,
     }))
+}
+
+/// The same on a terminal, where what is printed can do nothing but be seen: in it stand names that others chose.
+pub(crate) fn show(executor: &dyn Executor, request: Request<'_>, advise: bool) -> Result<ExitCode, Error> {
+    let (shown, code) = read(executor, request, advise, |mut pipe| {
+        let shown = term::show(&mut pipe);
+        // Whoever stops reading ends qemu-img.
+        let _ = io::copy(&mut pipe, &mut io::sink());
+        shown
+    })?;
+    shown?;
+    Ok(code)
 }
 
 /// The same, with what the command prints read by `read` as it comes, which has to read all of it.

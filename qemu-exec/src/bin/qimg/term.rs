@@ -1,6 +1,8 @@
 //! What people look at: how wide their terminal is, whether it has colours, and text that is safe on it.
 
-use std::io::{IsTerminal as _, stdout};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _, stdout};
+
+use unicode_width::UnicodeWidthStr as _;
 
 /// What a line may be at least and at most, however the terminal is.
 const WIDTHS: std::ops::RangeInclusive<usize> = 30..=400;
@@ -81,6 +83,21 @@ pub(crate) fn printable(text: &str) -> String {
     safe
 }
 
+/// Writes text to standard output as it comes, each line [printable] but for tabs.
+pub(crate) fn show(from: impl Read) -> io::Result<()> {
+    /// A longer line is shown in pieces.
+    const LONGEST: u64 = 1 << 16;
+    let (mut from, mut line) = (BufReader::new(from), Vec::new());
+    while from.by_ref().take(LONGEST).read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
+        let columns: Vec<_> = text.split('\t').map(printable).collect();
+        write!(stdout(), "{}{end}", columns.join("\t"))?;
+        line.clear();
+    }
+    stdout().flush()
+}
+
 /// JSON on one line, in which a terminal finds nothing to do: what serde_json leaves as it is, it may escape as well, since
 /// such characters stand in strings only.
 pub(crate) fn json(value: &serde_json::Value) -> String {
@@ -129,12 +146,22 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
     }
 }
 
+/// How many columns of a terminal a text takes: an ideograph takes two, an accent that is a character of its own none.
+pub(crate) fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// The text, and behind it spaces up to so many columns.
+pub(crate) fn padded(text: &str, to: usize) -> String {
+    format!("{text}{:1$}", "", to.saturating_sub(columns(text)))
+}
+
 /// Words in lines of this width, all but the first indented.
 pub(crate) fn folded(words: &str, indent: usize, width: usize) -> String {
     let room = width.saturating_sub(indent).max(16);
     let (mut text, mut used) = (String::new(), 0);
     for word in words.split(' ') {
-        let length = word.chars().count();
+        let length = columns(word);
         if used > 0 && used + 1 + length > room {
             text.push_str(&format!("\n{:indent$}", ""));
             used = 0;

@@ -6,7 +6,7 @@ use qemu_exec::info::MAX_CHAIN_DEPTH;
 
 use super::json::encryption;
 use super::walk::{Found, Link, Size, Trouble};
-use crate::term::{self, Style, Terminal, printable};
+use crate::term::{self, Style, Terminal, columns, printable};
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,13 +105,13 @@ impl Tree {
         let below = format!("{below:<indent$}  ", indent = branch.chars().count());
         let mut used = branch.chars().count();
         self.text.push_str(branch);
-        for piece in pieces(name, width.saturating_sub(used).max(10)) {
-            if used > branch.chars().count() {
+        for (index, piece) in pieces(name, width.saturating_sub(used).max(10)).iter().enumerate() {
+            if index > 0 {
                 self.text.push_str(&format!("\n{below}"));
                 used = below.chars().count();
             }
-            self.text.push_str(&self.terminal.paint(Style::Bold, &piece));
-            used += piece.chars().count();
+            self.text.push_str(&self.terminal.paint(Style::Bold, piece));
+            used += columns(piece);
         }
         let last = words.len().saturating_sub(1);
         for (index, (style, text)) in words.iter().enumerate() {
@@ -119,14 +119,14 @@ impl Tree {
             let mut gap = if index == 0 { "  " } else { " " };
             for (at, word) in text.split(' ').enumerate() {
                 let comma = if at + 1 == text.split(' ').count() { comma } else { "" };
-                let needed = gap.len() + word.chars().count() + comma.len();
+                let needed = gap.len() + columns(word) + comma.len();
                 if used + needed > width && used > below.chars().count() {
                     self.text.push_str(&format!("\n{below}"));
                     used = below.chars().count();
                     gap = "";
                 }
                 self.text.push_str(&format!("{gap}{}{comma}", self.terminal.paint(*style, word)));
-                used += gap.len() + word.chars().count() + comma.len();
+                used += gap.len() + columns(word) + comma.len();
                 gap = " ";
             }
         }
@@ -134,8 +134,14 @@ impl Tree {
     }
 }
 
-/// A text in parts of so many characters.
+/// A text in parts of at most so many columns.
 fn pieces(text: &str, most: usize) -> Vec<String> {
-    let chars: Vec<char> = text.chars().collect();
-    chars.chunks(most).map(|chunk| chunk.iter().collect()).collect()
+    let mut pieces = vec![String::new()];
+    for c in text.chars() {
+        match pieces.last_mut() {
+            Some(last) if columns(last) + columns(c.encode_utf8(&mut [0; 4])) <= most => last.push(c),
+            _ => pieces.push(c.to_string()),
+        }
+    }
+    pieces
 }

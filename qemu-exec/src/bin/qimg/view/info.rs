@@ -5,7 +5,7 @@ use qemu_exec::info::{
 };
 
 use super::Rows;
-use crate::term::{Style, Terminal, printable, share, size};
+use crate::term::{Style, Terminal, columns, printable, share, size};
 
 pub(super) fn one(json: &[u8], terminal: Terminal) -> Option<String> {
     Some(table(&ImageInfo::from_json(json).ok()?, terminal))
@@ -129,10 +129,13 @@ fn snapshots(snapshots: &[Snapshot]) -> String {
         })
         .collect();
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| columns(cell)).max().unwrap_or_default()
     };
     let (id, state) = (width(0), width(2));
-    let row = |[number, date, vm, name]: &[String; 4]| format!("{number:>id$}  {date}  {vm:>state$}  {name}\n");
+    let row = |[number, date, vm, name]: &[String; 4]| {
+        let before = " ".repeat(id.saturating_sub(columns(number)));
+        format!("{before}{number}  {date}  {vm:>state$}  {name}\n")
+    };
     rows.iter().map(row).collect()
 }
 

@@ -162,13 +162,13 @@ fn action(options: Options) -> Result<Action, Error> {
     if !matches!(command.name, "import" | "digest") {
         keep_promises(command, &options)?;
     }
-    let mut args = args.to_vec().into_iter();
+    let mut args = args.iter().cloned();
     let alone = |text: fn() -> String, arg: Option<OsString>| match arg {
         Some(arg) => Err(own::unexpected(Value(arg), command.name)),
         None => Ok(Action::Print(text())),
     };
     match command.name {
-        "help" => help(args.as_slice(), options),
+        "help" => help(args.collect(), options),
         "lint" => lint::report(args, options.bounds.memory.flatten()).map(|(text, found)| Action::Report(text, found)),
         "inspect" => inspect::parse(args).map(Action::Inspect),
         "chain" => chain::parse(args).map(Action::Chain),
@@ -183,8 +183,8 @@ fn action(options: Options) -> Result<Action, Error> {
     }
 }
 
-fn help(about: &[OsString], options: Options) -> Result<Action, Error> {
-    match about {
+fn help(about: Vec<OsString>, options: Options) -> Result<Action, Error> {
+    match &about[..] {
         [] => Ok(Action::Print(own::usage())),
         [name] => Ok(match own::command(name) {
             Some(command) => Action::Print(own::usage_of(command)),

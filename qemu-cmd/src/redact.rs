@@ -153,7 +153,7 @@ fn in_list(text: &str, equals: usize, within: Within) -> Option<Range<usize>> {
     let key = before.rsplit(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))).next()?;
     let front = before.strip_suffix(key)?;
     let is_rbd = key == "key" && front.contains("rbd:") && front.ends_with([':', '\\']);
-    let is_object = key == "data" && front.contains("secret,") && front.ends_with(',') && !text.contains("keyid=");
+    let is_object = key == "data" && front.contains("secret,") && front.ends_with(',') && !is_encrypted(text);
     if !(is_password(key) || is_object || is_rbd) {
         return None;
     }
@@ -173,6 +173,13 @@ fn in_list(text: &str, equals: usize, within: Within) -> Option<Range<usize>> {
         }
     }
     Some(start..text.len())
+}
+
+/// Whether the data of a secret is encrypted under another: a list with the key `keyid`. Behind a doubled comma it is part
+/// of a passphrase.
+fn is_encrypted(list: &str) -> bool {
+    let commas = |text: &str| text.len() - text.trim_end_matches(',').len();
+    list.match_indices("keyid=").any(|(at, _)| list.get(..at).is_some_and(|before| commas(before) % 2 == 1))
 }
 
 /// The password that is the value of the JSON key before `quote`, which ends it.
@@ -216,6 +223,7 @@ mod tests {
         "driver=iscsi,file.password=PW,,with,,commas,lun=0",
         "driver=https,cookie=PW&a=b'c",
         "secret,id=a,data=PW,format=raw",
+        "secret,id=a,data=PW,,keyid=m",
         r#"json:{"driver":"iscsi","password":"PW"}"#,
         r#"json:{"driver":"http","url":"http://me:PW@h/"}"#,
         r#"{"data":"PW","id":"a","qom-type":"secret"}"#,
@@ -223,7 +231,10 @@ mod tests {
     ];
 
     fn without_escapes(arg: &str) -> String {
-        arg.replace("PW,,with,,commas", "***").replace("PW&a=b'c", "***").replace("PW/with a slash", "***")
+        arg.replace("PW,,with,,commas", "***")
+            .replace("PW,,keyid=m", "***")
+            .replace("PW&a=b'c", "***")
+            .replace("PW/with a slash", "***")
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl<E: Executor> QemuImg<E> {
     /// * Its format is the one that was found, and the backing file that it may name is cut off. An image whose data
     ///   lies in other files is [`Refused`](ErrorKind::Refused), though the policy may grant it.
     /// * A damaged image, which qemu-img reads as zeros with an exit status of 0, is
-    ///   [`SourceCorrupt`](ErrorKind::SourceCorrupt); the encryption before LUKS is
+    ///   [`SourceCorrupt`](ErrorKind::SourceCorrupt); an encrypted one without its key is
+    ///   [`KeyNeeded`](ErrorKind::KeyNeeded), and one with the encryption before LUKS
     ///   [`KeyUnverifiable`](ErrorKind::KeyUnverifiable).
     /// * Unless the client has limits and a timeout for data, it runs under 1 GiB of address space, 256 open files, no
     ///   core file, and an hour by the clock.
@@ -115,6 +116,15 @@ impl<R: Runs> Flow<'_, R> {
         };
         if !image.inspection().is_self_contained() {
             return Err(refused("its data lies in other files, which nobody inspected: an import takes one file"));
+        }
+        if import.key.is_none() && image.inspection().format() == ImageFormat::Luks {
+            let name = name_of(image.file());
+            let shown = name.as_ref().map_or("the image".to_owned(), |name| format!("`{}`", name.display()));
+            let error = Error::new(ErrorKind::KeyNeeded).message(format!("{shown} is encrypted and needs its key"));
+            return Err(match name {
+                Some(name) => error.path(&name),
+                None => error,
+            });
         }
         let policy = import.result_policy_for(new);
         let source = source(image.inspection(), import.key.clone())

@@ -85,9 +85,11 @@ fn an_upload_that_lies_about_its_format_is_refused() {
 #[test]
 fn an_upload_that_is_encrypted_is_its_senders_matter() {
     let (address, directory) = server();
-    let image = fixture(Kind::Qcow2Luks);
-    let answer = put(address, "qcow2", image.len() as u64, &image);
-    assert!(answer.starts_with("HTTP/1.1 422 ") && answer.contains("encrypted"), "{answer}");
+    for (kind, format) in [(Kind::Qcow2Luks, "qcow2"), (Kind::Luks, "luks")] {
+        let image = fixture(kind);
+        let answer = put(address, format, image.len() as u64, &image);
+        assert!(answer.starts_with("HTTP/1.1 422 ") && answer.contains("encrypted"), "{answer}");
+    }
     assert_eq!(names(directory.path()), [""; 0]);
 }
 

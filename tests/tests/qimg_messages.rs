@@ -57,6 +57,11 @@ const LINES: &[(&str, &[&str])] = &[
     ("an import would replace", &["import", "-f", "raw", "a.raw", "text", "-O", "raw"]),
     ("an import of what is not there", &["import", "missing", "new", "-O", "raw"]),
     ("an import of an encrypted image", &["import", "secret.qcow2", "new", "-O", "raw"]),
+    ("an import of an encrypted disk", &["import", "a.luks", "new", "-O", "raw"]),
+    (
+        "an import of a disk with partitions has another format",
+        &["import", "-f", "qcow2", "mbr.raw", "new", "-O", "raw"],
+    ),
     ("an import with a wrong passphrase", &["import", "--key-file", "wrong", "a.luks", "new", "-O", "raw"]),
     ("an import without a target", &["import", "a.raw"]),
     ("an import grants what there is not", &["import", "--grant", "backing", "orphan.qcow2", "new"]),
@@ -108,6 +113,11 @@ fn furnish(directory: &Path) {
     write_fixture(Kind::Qcow2Luks, &at("secret.qcow2"));
     write_fixture(Kind::Raw, &at("x:y.raw"));
     write_fixture(Kind::Raw, &at("-dash.raw"));
+    // A partition table with one partition.
+    let mut disk = vec![0; 1 << 20];
+    disk[446..462].copy_from_slice(&[0x80, 1, 1, 0, 0x83, 254, 255, 255, 8, 0, 0, 0, 8, 0, 0, 0]);
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(at("mbr.raw"), disk).unwrap();
     fs::write(at("wrong"), "not that").unwrap();
     fs::write(at("text"), "Dear reader,\n").unwrap();
     fs::write(at("tiny.raw"), vec![0; 4096]).unwrap();

@@ -103,7 +103,10 @@ pub(crate) fn about_refusal(path: &Path, inspection: &Inspection) -> String {
     let codes = inspection.findings().iter().map(|finding| finding.code);
     let codes: BTreeSet<_> = codes.filter(|code| *code != Code::FormatMismatch).map(Code::as_str).collect();
     if codes.is_empty() {
-        return format!("-f {} accepts it, if that is what it was to be", inspection.format());
+        // A partition table is in a raw image, for qemu-img.
+        let format = inspection.format();
+        let format = format.driver().unwrap_or(format.as_str());
+        return format!("-f {format} accepts it, if that is what it was to be");
     }
     let grants: Vec<_> = codes.iter().map(|code| format!("--grant {code}")).collect();
     format!("{}; if you know why it is so, {} accepts it", look_at(path), grants.join(" "))

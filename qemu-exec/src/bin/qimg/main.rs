@@ -194,7 +194,7 @@ fn one_line(error: &dyn std::error::Error) -> String {
 }
 
 /// Without what std puts behind the words of an error of the system.
-fn without_number(text: &str) -> &str {
+pub(crate) fn without_number(text: &str) -> &str {
     let number = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (os error "));
     number.filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit())).map_or(text, |(words, _)| words)
 }

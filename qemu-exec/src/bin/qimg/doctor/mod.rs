@@ -56,7 +56,8 @@ impl State {
 
 impl Found {
     fn new(about: &'static str, state: State, text: impl Into<String>) -> Self {
-        Self { about, state, text: text.into(), remedy: None, values: json!({}) }
+        let text = crate::without_number(&text.into()).to_owned();
+        Self { about, state, text, remedy: None, values: json!({}) }
     }
 
     fn remedy(mut self, remedy: impl Into<String>) -> Self {

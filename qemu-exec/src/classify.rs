@@ -45,6 +45,18 @@ pub(crate) fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limi
     error.about(invocation).ended(exit, signal).said(&said)
 }
 
+/// Whether qemu-img says that it could not write what it still had when it closed an image, and exits with 0 all the same.
+pub(crate) fn is_unflushed(outcome: &Outcome) -> bool {
+    const BEGINNINGS: [&str; 4] = [
+        "qemu-img: Failed to flush the L2 table cache: ",
+        "qemu-img: Failed to flush the refcount block cache: ",
+        "qemu-img: Failed flush for '",
+        "qemu-img: Lost persistent bitmaps during inactivation of node '",
+    ];
+    let said = String::from_utf8_lossy(&outcome.stderr);
+    outcome.success() && said.lines().any(|line| BEGINNINGS.iter().any(|beginning| line.starts_with(beginning)))
+}
+
 /// Standard error by lines: as it is, and without the names of the images, which anybody may have chosen. Names in which no
 /// message can be stay, since they may be in a message: `small` is in `smaller`.
 struct Text {

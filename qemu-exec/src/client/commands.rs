@@ -13,7 +13,8 @@ use crate::{Error, Executor, Outcome};
 /// failure is. qemu-img has said that it is done by an exit status of 0 and in no other way; what it prints beside
 /// that is text for people. It says so also when it could not flush an image in the end: so what was written in place, to
 /// a file or a device that may be read here, is flushed once more, and
-/// [`InputOutput`](crate::ErrorKind::InputOutput) or [`NoSpace`](crate::ErrorKind::NoSpace) if that fails.
+/// [`InputOutput`](crate::ErrorKind::InputOutput) or [`NoSpace`](crate::ErrorKind::NoSpace) if that fails, or if qemu-img
+/// complains of it.
 impl<E: Executor> QemuImg<E> {
     /// Changes the options of an image, or the key slots of an encrypted one.
     pub fn amend(&self, amend: &Amend) -> Result<Outcome, Error> {

@@ -9,6 +9,7 @@ use qemu_cmd::{Invocation, OutputKind};
 
 use super::progress::says_how_far;
 use super::{Bounds, Checks, Settings};
+use crate::classify::{classify, is_unflushed};
 use crate::held::Held;
 use crate::semaphore::Permit;
 use crate::waiting::{Blocking, Waiting};
@@ -78,7 +79,7 @@ impl<'a, R> Flow<'a, R> {
 }
 
 impl<R: Runs> Flow<'_, R> {
-    /// Runs a command that has done its work if and only if it exits with 0.
+    /// Runs a command that has done its work if it exits with 0, and does not say otherwise.
     pub(super) async fn run(&self, invocation: &Invocation, bounds: Bounds) -> Result<Outcome, Error> {
         self.patiently(|| self.run_once(invocation, bounds, None)).await
     }
@@ -109,6 +110,9 @@ impl<R: Runs> Flow<'_, R> {
         }
         if outcome.end == End::NotRun && invocation.output() == OutputKind::Text {
             return Ok(outcome);
+        }
+        if is_unflushed(&outcome) {
+            return Err(classify(&outcome, invocation, &bounds.limits));
         }
         outcome.ok(invocation, &bounds.limits)
     }

@@ -46,6 +46,7 @@ const STORAGE: &[Row] = &[
     Row("the same, where a new image is written in place",   ALL, FailsWith(&[InputOutput, NoSpace]), Old, storage::full_below_a_new_image),
     Row("the same, of a dd",                                 ALL, FailsWith(&[InputOutput, NoSpace]), Old, storage::full_below_dd),
     Row("the same, of a rebase",                             ALL, FailsWith(&[InputOutput, NoSpace]), Old, storage::full_below_rebase),
+    Row("a flush fails, of which only qemu-img knows",       ALL, Fails(InputOutput),      Old,  storage::unflushed),
     Row("the target's file system is read-only",             ALL, Fails(PermissionDenied), Old,  storage::read_only),
     Row("the target's directory is not there",               ALL, Fails(NotFound),         Gone, storage::no_directory),
     Row("the target's directory is removed meanwhile",       ALL, Fails(NotFound),         Gone, storage::removed_directory),

@@ -60,6 +60,15 @@ pub fn full_below_rebase(scene: &Scene) -> Result<(), Error> {
     })
 }
 
+/// A flush fails where nobody but qemu-img is told of it, which says so, and exits with 0.
+pub fn unflushed(scene: &Scene) -> Result<(), Error> {
+    let overlay = scene.file("overlay");
+    let base = Backing::new(scene.file("a"), Format::Raw);
+    scene.client().create(&Create::overlay(&overlay, Qcow2::new(), base)).expect("an overlay can be made");
+    let failing = Blkdebug::new(overlay).inject_error(InjectError::new("flush_to_disk"));
+    scene.client().rebase(&Rebase::flatten(Source::qcow2(failing))).map(drop)
+}
+
 fn thin_device(scene: &Scene, mode: CacheMode) -> Result<(), Error> {
     on_thin_device(scene, "256k", |device| {
         let target = Target::existing(Source::raw(device));

@@ -9,6 +9,8 @@ mod documents;
 pub mod harness;
 pub mod hostile;
 pub mod machine;
+pub mod processes;
+pub mod property;
 mod report;
 pub mod sshd;
 pub mod systemd;
@@ -22,8 +24,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use qemu_cmd::{Convert, Luks, LuksImage, Qcow2, Secret, Source, Target};
-use qemu_exec::{LocalExecutor, Publish, QemuImg, SudoExecutor};
+use qemu_cmd::{ByteSize, Convert, Invocation, Luks, LuksImage, Qcow2, QemuVersion, Raw, Secret, Source, Target};
+use qemu_exec::{Error, LocalExecutor, Publish, QemuImg, SudoExecutor};
 use tempfile::TempDir;
 
 pub use report::{Report, reporter};
@@ -61,6 +63,56 @@ pub fn bare<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
         .env("LC_ALL", "C")
         .output()
         .expect("qemu-img is installed: cargo xtask test installs it")
+}
+
+/// Its version.
+#[must_use]
+pub fn version() -> QemuVersion {
+    String::from_utf8(bare(["--version"]).stdout).unwrap().parse().unwrap()
+}
+
+/// Where a program is, by `PATH`.
+#[must_use]
+pub fn which(program: impl AsRef<Path>) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut found = std::env::split_paths(&path).map(|directory| directory.join(&program));
+    found.find(|file| file.is_file()).unwrap_or_else(|| panic!("there is no `{}`", program.as_ref().display()))
+}
+
+/// The program `qimg` as it was built, for the qemu-img under test.
+///
+/// Cargo says only to a test itself where it is.
+#[macro_export]
+macro_rules! qimg {
+    () => {
+        $crate::for_qemu_img_under_test(env!("CARGO_BIN_EXE_qimg-under-test"))
+    };
+}
+
+/// A `qimg` that runs the qemu-img under test, whose name is left to it if that is the one in `PATH`.
+#[must_use]
+pub fn for_qemu_img_under_test(qimg: &str) -> Command {
+    let mut command = Command::new(qimg);
+    if std::env::var_os("QEMU_IMG").is_some() {
+        command.arg("--qemu-img").arg(qemu_img());
+    }
+    command
+}
+
+/// Whether the long forms of tests are to run.
+#[must_use]
+pub fn long() -> bool {
+    std::env::var_os("QEMU_TESTS_LONG").is_some()
+}
+
+/// The arguments with the passphrases in them, as only a test may write them.
+#[must_use]
+pub fn argv(invocation: &Invocation) -> Vec<OsString> {
+    invocation.argv(|id| {
+        let (_, secret) = invocation.secrets().iter().find(|(other, _)| other == id).unwrap();
+        let text = std::str::from_utf8(secret.expose()).unwrap().replace(',', ",,");
+        format!("secret,id={id},data={text}").into()
+    })
 }
 
 /// The passphrase of the fixtures as a secret.
@@ -139,7 +191,7 @@ impl Kind {
     /// A new target of this kind, with the fixtures' key if it needs one.
     pub fn target(self, path: &Path) -> Target {
         match self {
-            Self::Raw => Target::new(path, qemu_cmd::Raw::new()),
+            Self::Raw => Target::new(path, Raw::new()),
             Self::Qcow2 => Target::new(path, Qcow2::new()),
             Self::Qcow2Luks => Target::new(path, Qcow2::new().encryption(quick_luks(PASSPHRASE))),
             Self::Luks => Target::new(path, LuksImage::new(quick_luks(PASSPHRASE))),
@@ -180,13 +232,21 @@ pub fn write_fixture(kind: Kind, path: &Path) {
     std::fs::write(path, image).unwrap();
 }
 
-/// The guest's content of an image, decrypted by the real qemu-img.
-#[must_use]
-pub fn guest_content(kind: Kind, path: &Path) -> Vec<u8> {
+/// What a guest reads of an image, by the real qemu-img.
+///
+/// # Errors
+/// It cannot be converted.
+pub fn read(source: Source) -> Result<Vec<u8>, Error> {
     let directory = scratch();
     let raw = directory.path().join("raw");
-    client().convert(&Convert::new(kind.source(path), Kind::Raw.target(&raw))).unwrap();
-    std::fs::read(raw).unwrap()
+    client().convert(&Convert::new(source, Kind::Raw.target(&raw)))?;
+    Ok(std::fs::read(raw).unwrap())
+}
+
+/// The same of one of the fixtures' kinds, that opens with their key.
+#[must_use]
+pub fn guest_content(kind: Kind, path: &Path) -> Vec<u8> {
+    read(kind.source(path)).unwrap()
 }
 
 /// A directory with [`content`] in a raw image `a`.
@@ -195,6 +255,16 @@ pub fn with_source() -> TempDir {
     let directory = scratch();
     write_fixture(Kind::Raw, &directory.path().join("a"));
     directory
+}
+
+/// Copies the image of [`with_source`] to a new one of this name, a raw one too.
+pub fn copy(directory: &Path, name: impl AsRef<OsStr>) -> Convert {
+    Convert::new(Source::raw(directory.join("a")), Target::new(directory.join(name.as_ref()), Raw::new()))
+}
+
+/// The same, which takes half a minute.
+pub fn slow_copy(directory: &Path, name: impl AsRef<OsStr>) -> Convert {
+    copy(directory, name).rate(ByteSize::kib(32))
 }
 
 /// What is in a directory, in order.
@@ -211,13 +281,4 @@ pub fn fifo(directory: &Path) -> PathBuf {
     let path = directory.join("fifo");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     path
-}
-
-/// Whether a process has this among its arguments.
-#[must_use]
-pub fn is_running(word: &Path) -> bool {
-    let commands = std::fs::read_dir("/proc").unwrap().flatten();
-    let mut commands = commands.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    let word = word.as_os_str().as_encoded_bytes();
-    commands.any(|command| command.split(|byte| *byte == 0).any(|other| other == word))
 }

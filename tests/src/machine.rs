@@ -1,12 +1,10 @@
-//! What a test asks of the machine: a file system of its own, an image that is in use, a look at the processes.
+//! What a test asks of the machine: root, a file system or a device of its own, an image that is in use.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
-
-use crate::sshd::wait_until;
+use crate::processes::wait_for;
 
 /// Runs a command as root, and gives what it printed.
 pub fn as_root<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> String {
@@ -14,6 +12,11 @@ pub fn as_root<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> 
     let output = output.expect("this test needs sudo: cargo xtask test installs it");
     assert!(output.status.success(), "this test needs root, or sudo that asks for no password: {output:?}");
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// Fails unless sudo works, before a test blames something else.
+pub fn need_sudo() {
+    as_root(["true"]);
 }
 
 /// A file system in memory, which everybody may write to, and which goes away with this.
@@ -88,8 +91,7 @@ impl Writer {
         bench.args(["bench", "-w", "-c", "2000000000", "-f", "qcow2"]).arg(image).stdout(Stdio::null());
         let writer = Self(bench.spawn().expect("qemu-img is installed: cargo xtask test installs it"));
         let inode = format!(":{} ", image.metadata().unwrap().ino());
-        let locked = wait_until(|| std::fs::read_to_string("/proc/locks").unwrap().contains(&inode));
-        assert!(locked, "the image was never locked");
+        wait_for("the image is locked", || std::fs::read_to_string("/proc/locks").unwrap().contains(&inode));
         writer
     }
 }
@@ -98,37 +100,5 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// The processes that have this path in one of their arguments, but for this one.
-#[must_use]
-pub fn processes_about(path: &Path) -> Vec<Pid> {
-    let needle = path.as_os_str().as_encoded_bytes();
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
-    pids.filter(|pid| {
-        let arguments = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_pid())).unwrap_or_default();
-        *pid != rustix::process::getpid() && arguments.windows(needle.len()).any(|window| window == needle)
-    })
-    .collect()
-}
-
-/// Of those, the one that has no other of them as a child: not what stands in front of it, such as sudo.
-#[must_use]
-pub fn innermost(processes: &[Pid]) -> Option<Pid> {
-    let parent = |pid: &Pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
-        // The name before it may hold anything.
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok().and_then(Pid::from_raw)
-    };
-    let parents: Vec<Pid> = processes.iter().filter_map(parent).collect();
-    processes.iter().copied().find(|pid| !parents.contains(pid))
-}
-
-/// Sends a signal to a process of any user.
-pub fn signal(pid: Pid, signal: Signal) {
-    if kill_process(pid, signal).is_err() {
-        as_root(["kill".to_owned(), format!("-{}", signal.as_raw()), pid.as_raw_pid().to_string()]);
     }
 }

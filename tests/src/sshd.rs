@@ -1,69 +1,18 @@
-//! An SSH server for the tests, on this machine only, and what it takes to start one.
+//! An SSH server for the tests, on this machine only.
 
 use std::ffi::OsStr;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use qemu_cmd::{HostKeyCheck, HostKeyHash};
 use qemu_exec::SshExecutor;
 use tempfile::TempDir;
 
+use crate::processes::{Process, needs, on_some_port};
 use crate::{qemu_img, scratch};
-
-/// What to say where a program is missing.
-pub fn needs<T>(result: std::io::Result<T>, program: &str, package: &str) -> T {
-    result.unwrap_or_else(|error| panic!("cannot run `{program}`: {error}: install the package {package}"))
-}
-
-/// Whether it became so within 20 s.
-pub fn wait_until(ready: impl Fn() -> bool) -> bool {
-    let end = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < end {
-        if ready() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
-}
-
-/// A process that ends with this value.
-pub struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Process {
-    /// Starts it, and waits until it is ready; `None` if it ends before.
-    pub fn start(command: &mut Command, package: &str, ready: impl Fn() -> bool) -> Option<Self> {
-        let program = command.get_program().to_string_lossy().into_owned();
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut process = Self(needs(command.spawn(), &program, package));
-        let ended = std::cell::RefCell::new(&mut process.0);
-        let up = wait_until(|| ready() || ended.borrow_mut().try_wait().unwrap().is_some());
-        let alive = ended.borrow_mut().try_wait().unwrap().is_none();
-        (up && alive).then_some(process)
-    }
-}
-
-/// Starts what listens on a TCP port of its own. Somebody else may take the port in between, so it tries again.
-pub fn on_some_port(start: impl Fn(u16) -> Option<Process>) -> (Process, u16) {
-    for _ in 0..5 {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        if let Some(process) = start(port) {
-            return (process, port);
-        }
-    }
-    panic!("the server does not start");
-}
 
 /// An SSH server that lets this user in, and an agent that holds the key.
 pub struct Sshd {

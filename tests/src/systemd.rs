@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::sshd::needs;
-use crate::{qemu_img, scratch};
+use crate::processes::needs;
+use crate::{qemu_img, scratch, which};
 
 /// Says to a test that it runs in a service to which a control group was delegated.
 const INSIDE: &str = "QEMU_TESTS_INSIDE";
@@ -65,18 +65,15 @@ fn as_service(test: &str) -> Command {
     }
     command.args(["--pipe", "--wait", "--collect", "--quiet", "--property=Delegate=yes"]);
     let temporary = std::env::temp_dir();
-    for variable in
-        [format!("{INSIDE}=1"), format!("QEMU_IMG={}", absolute_qemu_img()), format!("TMPDIR={}", temporary.display())]
-    {
+    for variable in [
+        format!("{INSIDE}=1"),
+        format!("QEMU_IMG={}", which(qemu_img()).display()),
+        format!("TMPDIR={}", temporary.display()),
+    ] {
         command.arg(format!("--setenv={variable}"));
     }
     command.args(this(test)).stdin(Stdio::null());
     command
-}
-
-fn absolute_qemu_img() -> String {
-    let which = Command::new("sh").args(["-c", "command -v \"$0\""]).arg(qemu_img()).output().unwrap();
-    String::from_utf8(which.stdout).unwrap().trim().to_owned()
 }
 
 /// Boots, and runs the test there, which then finds a systemd.
@@ -102,14 +99,14 @@ fn booted(test: &str) -> std::process::Output {
     );
     let script = format!(
         "export TMPDIR=/run/tmp QEMU_IMG={}\nexec {}\n",
-        qemu_cmd::shell_quote(absolute_qemu_img().as_ref()),
+        qemu_cmd::shell_quote(which(qemu_img()).as_ref()),
         line.join(" ")
     );
     std::fs::write(path("test"), script).unwrap();
     std::fs::write(path("init"), init).unwrap();
     let executable = Command::new("chmod").arg("755").arg(path("init")).status().unwrap();
     assert!(executable.success());
-    // What the test is must not lie where it cannot be seen.
+    // Its memory is a file, which TMPDIR puts in memory.
     let mut linux = Command::new("timeout");
     linux.args(["--kill-after=5", "180", "linux.uml", "mem=1G", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"]);
     linux.arg(format!("init={}", path("init").display())).args(["con=null", "con0=null,fd:1"]);

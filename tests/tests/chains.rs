@@ -11,11 +11,7 @@ use qemu_exec::{Executor as _, Request};
 use tests::{Kind, PASSPHRASE, client, content, local, passphrase, quick_luks, scratch, write_fixture};
 
 fn read(source: Source) -> Vec<u8> {
-    let directory = scratch();
-    let raw = directory.path().join("raw");
-    let convert = Convert::new(source, Target::new(&raw, qemu_cmd::Raw::new()));
-    client().convert(&convert).unwrap_or_else(|error| panic!("{error}\n{}", error.command()));
-    std::fs::read(raw).unwrap()
+    tests::read(source).unwrap_or_else(|error| panic!("{error}\n{}", error.command()))
 }
 
 /// An image with nothing of its own, which names `base` as its backing file.

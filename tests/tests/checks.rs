@@ -6,7 +6,6 @@
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use qemu_cmd::{Backing, ByteSize, Convert, Format, NewImage, Qcow2, Raw, Source, Target};
@@ -14,6 +13,8 @@ use qemu_exec::{
     CancelToken, Checks, DryRunExecutor, Error, ErrorKind, Executor, LocalExecutor, Outcome, Plan, Publish, QemuImg,
     Request,
 };
+use tests::machine::{SmallFileSystem, Writer};
+use tests::processes::wait_for;
 use tests::{Kind, content, local, scratch, write_fixture};
 
 fn client(checks: Checks) -> QemuImg<LocalExecutor> {
@@ -61,11 +62,7 @@ fn space_is_asked_for_before_a_byte_is_written() {
     let (a, mount) = (directory.path().join("a"), directory.path().join("small"));
     write_fixture(Kind::Raw, &a);
     fs::create_dir(&mount).unwrap();
-    let as_root = |args: &[&str]| {
-        let output = Command::new("sudo").arg("-n").args(args).arg(&mount).output().unwrap();
-        assert!(output.status.success(), "this test needs passwordless sudo to mount a small file system: {output:?}");
-    };
-    as_root(&["mount", "-t", "tmpfs", "-o", "size=256k,mode=0777", "small"]);
+    let _small = SmallFileSystem::mount(&mount, "256k");
     let b = mount.join("b");
     let checked = client(Checks::none().space(true));
     let results = [Raw::new().into(), NewImage::from(Qcow2::new())]
@@ -73,7 +70,6 @@ fn space_is_asked_for_before_a_byte_is_written() {
     let empty = fs::read_dir(&mount).unwrap().next().is_none();
     fs::write(directory.path().join("zeros"), vec![0; 1 << 20]).unwrap();
     let sparse = checked.convert(&convert(Source::raw(directory.path().join("zeros")), &b, Qcow2::new()));
-    as_root(&["umount"]);
     for result in results {
         let ErrorKind::SpaceMissing { needed, available } = result.unwrap_err() else { panic!("it would not fit") };
         assert_eq!(available, ByteSize::kib(256));
@@ -161,28 +157,10 @@ fn locked_images_are_waited_for() {
     let directory = scratch();
     let a = directory.path().join("a");
     write_fixture(Kind::Qcow2, &a);
-    let bench = || {
-        let writer = Command::new(tests::qemu_img())
-            .args(["bench", "-w", "-c", "2000000000", "-f", "qcow2"])
-            .arg(&a)
-            .stdout(std::process::Stdio::null())
-            .spawn();
-        let inode = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&fs::metadata(&a).unwrap()));
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !fs::read_to_string("/proc/locks").unwrap().contains(&inode) {
-            assert!(Instant::now() < deadline, "the image was never locked");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        writer.unwrap()
-    };
-    let end = |mut writer: std::process::Child| {
-        writer.kill().unwrap();
-        writer.wait().unwrap();
-    };
     let copy = convert(Source::qcow2(&a), &directory.path().join("b"), Raw::new());
     let patient = client(Checks::none()).wait_for_locks(Duration::from_secs(60));
 
-    let writer = bench();
+    let writer = Writer::of(&a);
     let started = Instant::now();
     let hasty = client(Checks::none()).wait_for_locks(Duration::from_millis(300));
     assert_eq!(hasty.convert(&copy).unwrap_err().kind(), ErrorKind::Locked);
@@ -200,7 +178,7 @@ fn locked_images_are_waited_for() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| patient.convert(&copy).map(drop));
         std::thread::sleep(Duration::from_millis(300));
-        end(writer);
+        drop(writer);
         waiting.join().unwrap().unwrap();
     });
     // So is a new image that another client is writing.
@@ -212,10 +190,7 @@ fn locked_images_are_waited_for() {
         let other = client(Checks::none()).cancel(token.clone());
         let slow = copy.clone().rate(ByteSize::kib(32));
         let other = scope.spawn(move || other.convert(&slow).unwrap_err().kind());
-        while !directory.path().join(".c.partial").exists() {
-            assert!(!other.is_finished(), "it was never written");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for("it is written", || directory.path().join(".c.partial").exists());
         let waiting = scope.spawn(|| patient.convert(&copy).map(drop));
         std::thread::sleep(Duration::from_millis(300));
         token.cancel();

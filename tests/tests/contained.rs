@@ -11,8 +11,8 @@ use qemu_exec::{
 };
 use tempfile::TempDir;
 use tests::hostile::plain;
-use tests::sshd::wait_until;
-use tests::{Kind, content, executable, fifo, is_running, qemu_img, scratch, write_fixture};
+use tests::processes::{arguments, is_running, processes_about, wait_until};
+use tests::{Kind, content, executable, fifo, qemu_img, scratch, write_fixture};
 
 /// A container of podman that has this directory, and of the machine's programs those under `/usr`: no image could be had
 /// without a registry.
@@ -158,13 +158,9 @@ fn what_a_container_has_not_is_not_there() {
 
 /// Whether qemu-img itself runs with this argument.
 fn qemu_img_has(word: &Path) -> bool {
-    let commands = std::fs::read_dir("/proc").unwrap().flatten();
-    let mut commands = commands.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    let (program, word) = (qemu_img(), word.as_os_str().as_encoded_bytes());
-    commands.any(|command| {
-        let mut words = command.split(|byte| *byte == 0);
-        words.next() == Some(program.as_os_str().as_encoded_bytes()) && words.any(|other| other == word)
-    })
+    let is_it =
+        |words: Vec<Vec<u8>>| words.first().is_some_and(|program| program == qemu_img().as_os_str().as_encoded_bytes());
+    processes_about(word).into_iter().map(arguments).any(is_it)
 }
 
 #[test]

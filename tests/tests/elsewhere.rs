@@ -13,10 +13,9 @@ use qemu_exec::{
     CancelToken, Delivery, DryRunExecutor, ErrorKind, Executor as _, Limit, Limits, Publish, QemuImg, Request,
     SshExecutor,
 };
-use tests::sshd::{Sshd, wait_until};
-use tests::{
-    Kind, PASSPHRASE, content, executable, fifo, guest_content, is_running, names, scratch, with_source, write_fixture,
-};
+use tests::processes::{is_running, wait_until};
+use tests::sshd::Sshd;
+use tests::{Kind, PASSPHRASE, content, executable, fifo, guest_content, names, scratch, with_source, write_fixture};
 
 /// Whose `sh -c` is not that of the login shell, which is bash on most machines.
 const BY_DASH: &str = "ForceCommand exec dash -c \"$SSH_ORIGINAL_COMMAND\"";

@@ -4,11 +4,10 @@
 
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use qemu_exec::{Error, Executor, LocalExecutor, Outcome, Plan, Request};
 use tests::harness::{Image, OPERATIONS, Options, Report, Verdict, run};
-use tests::{executable, local, qemu_img, scratch};
+use tests::{executable, local, qemu_img, scratch, which};
 
 /// Images of these formats, not encrypted. `cargo xtask harness` takes all, and generated commands too, as `generated.rs` does.
 fn options(formats: &[&str]) -> Options {
@@ -19,9 +18,8 @@ fn options(formats: &[&str]) -> Options {
 /// What it says of a qemu-img that is a shell script: `$real` is the true one, and `$last` its last argument.
 fn of_script(formats: &[&str], body: &str) -> Report {
     let directory = scratch();
-    let real = Command::new("sh").args(["-c", "command -v \"$0\""]).arg(qemu_img()).output().unwrap();
-    let real = String::from_utf8(real.stdout).unwrap();
-    let script = format!("#!/bin/sh\nreal='{}'\nfor last; do :; done\n{body}\n", real.trim());
+    let real = which(qemu_img());
+    let script = format!("#!/bin/sh\nreal='{}'\nfor last; do :; done\n{body}\n", real.display());
     let program = executable(directory.path(), &script);
     run(|_| LocalExecutor::with_program(&program), &options(formats)).unwrap()
 }

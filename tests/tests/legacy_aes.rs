@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use qemu_cmd::{Backing, Convert, Create, Format, Info, Qcow2, Raw, Secret, Source, Target};
 use qemu_exec::{Checks, ErrorKind, info::Encryption};
 use tempfile::TempDir;
-use tests::{PASSPHRASE, bare, client, content, passphrase, scratch};
+use tests::{PASSPHRASE, bare, client, content, passphrase, read, scratch};
 
 /// An image of this format, encrypted with the passphrase, as only qemu-img itself can be told to make it.
 fn encrypted(format: Format) -> (TempDir, PathBuf) {
@@ -27,13 +27,6 @@ fn encrypted(format: Format) -> (TempDir, PathBuf) {
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
-}
-
-fn read(source: Source) -> Result<Vec<u8>, qemu_exec::Error> {
-    let directory = scratch();
-    let raw = directory.path().join("raw");
-    client().convert(&Convert::new(source, Target::new(&raw, Raw::new())))?;
-    Ok(std::fs::read(raw).unwrap())
 }
 
 const FORMATS: [Format; 2] = [Format::Qcow2, Format::Qcow];

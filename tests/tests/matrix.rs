@@ -11,7 +11,7 @@ use std::path::Path;
 
 use qemu_cmd::{CacheMode, Convert, Error, Source};
 use qemu_exec::ErrorKind;
-use tests::{Kind, bare, client, content, guest_content, qemu_img, scratch, write_fixture};
+use tests::{Kind, argv, bare, client, content, guest_content, qemu_img, scratch, write_fixture};
 
 const CACHES: [CacheMode; 5] =
     [CacheMode::None, CacheMode::Writeback, CacheMode::Writethrough, CacheMode::Directsync, CacheMode::Unsafe];
@@ -107,10 +107,7 @@ fn every_refused_combination_is_refused_by_qemu_img() {
                 _ => assert!(matches!(refusal, Error::CompressionUnsupported { .. }), "{refusal}"),
             }
             // The same command, with `-c` put in by hand and the secrets in the argument list.
-            let mut argv = convert
-                .invocation()
-                .unwrap()
-                .argv(|id| format!("secret,id={id},data={}", tests::PASSPHRASE.replace(',', ",,")).into());
+            let mut argv = argv(&convert.invocation().unwrap());
             argv.insert(1, "-c".into());
             let output = bare(&argv);
             assert_eq!(output.status.code(), Some(1), "{from:?} to {to:?}: qemu-img took {argv:?}");
@@ -158,31 +155,17 @@ fn every_hostile_relative_name_is_that_file() {
     for name in hostile_names() {
         for from in Kind::ALL {
             write_fixture(from, &directory.path().join(&name));
-            let mut to = name.clone();
             // A name of 255 bytes cannot be longer.
-            to = if to.len() > 200 { "short".into() } else { [to, ".out".into()].concat_os() };
+            let mut to = if name.len() > 200 { "short".into() } else { name.clone() };
+            to.push(".out");
             let invocation =
                 Convert::new(from.source(Path::new(&name)), Kind::Raw.target(Path::new(&to))).invocation().unwrap();
-            let argv =
-                invocation.argv(|id| format!("secret,id={id},data={}", tests::PASSPHRASE.replace(',', ",,")).into());
-            let output =
-                std::process::Command::new(qemu_img()).args(&argv).current_dir(directory.path()).output().unwrap();
+            let mut command = std::process::Command::new(qemu_img());
+            let output = command.args(argv(&invocation)).current_dir(directory.path()).output().unwrap();
             assert!(output.status.success(), "{name:?}: {output:?}");
             assert!(std::fs::read(directory.path().join(&to)).unwrap() == content(), "{from:?} at {name:?}");
             std::fs::remove_file(directory.path().join(&to)).unwrap();
             std::fs::remove_file(directory.path().join(&name)).unwrap();
         }
-    }
-}
-
-trait Concat {
-    fn concat_os(self) -> OsString;
-}
-
-impl Concat for [OsString; 2] {
-    fn concat_os(self) -> OsString {
-        let [mut first, second] = self;
-        first.push(second);
-        first
     }
 }

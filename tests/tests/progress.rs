@@ -17,7 +17,8 @@ use qemu_exec::{
     Checks, DryRunExecutor, End, ErrorKind, Executor, LocalExecutor, Outcome, Progress, ProgressParser, QemuImg,
     Request,
 };
-use tests::{client, executable, local, names, scratch};
+use tests::property::tries;
+use tests::{client, executable, fifo, local, names, scratch};
 
 /// What comes of these pieces: the reports, and the text.
 fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u16>, Vec<u8>) {
@@ -105,6 +106,8 @@ fn printed() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(tries(256))]
+
     #[test]
     fn pieces_do_not_matter(printed in printed(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20)) {
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(printed.len() + 1)).collect();
@@ -234,8 +237,7 @@ fn what_is_slow_or_speaks_or_reports_nothing_has_not_stalled() {
 #[test]
 fn a_listener_that_panics_ends_the_command() {
     let directory = scratch();
-    let fifo = directory.path().join("fifo");
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let fifo = fifo(directory.path());
     let body = format!("#!/bin/sh\nexec 9>'{}'\nprintf '    (1.00/100%%)\\r'\nsleep 100\n", fifo.display());
     let program = executable(directory.path(), &body);
     let reader = std::thread::spawn(move || std::fs::read(fifo).unwrap());

@@ -2,19 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use qemu_cmd::{Backing, ByteSize, Convert, Create, Dd, Format, Qcow2, Raw, Source, Target};
 use qemu_exec::{
     CancelToken, DryRunExecutor, Error, ErrorKind, Executor, LocalExecutor, Outcome, Plan, Publish, QemuImg, Request,
 };
-use tests::{Kind, content, local, names, with_source, write_fixture};
+use tests::machine::{SmallFileSystem, Writer};
+use tests::processes::{assert_passed, processes_about, wait_for};
+use tests::{Kind, content, copy, local, names, slow_copy, with_source, write_fixture};
 
 fn client() -> QemuImg<LocalExecutor> {
     QemuImg::new(local())
@@ -22,24 +23,6 @@ fn client() -> QemuImg<LocalExecutor> {
 
 fn replacing() -> QemuImg<LocalExecutor> {
     client().publish(Publish::new().replace(true))
-}
-
-fn convert(directory: &Path, name: impl AsRef<OsStr>) -> Convert {
-    let target = Target::new(directory.join(name.as_ref()), Raw::new());
-    Convert::new(Source::raw(directory.join("a")), target)
-}
-
-/// One that takes half a minute.
-fn slow(directory: &Path, name: &str) -> Convert {
-    convert(directory, name).rate(ByteSize::kib(32))
-}
-
-fn wait_for(path: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !path.exists() {
-        assert!(Instant::now() < deadline, "{} never came", path.display());
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Runs another executor, and then does something before anybody knows what came of it.
@@ -63,7 +46,7 @@ fn it_has_its_name_when_it_is_complete() {
     let here = directory.path();
     let meanwhile = std::sync::Mutex::new(Vec::new());
     let client = QemuImg::new(Then(local(), || meanwhile.lock().unwrap().push(names(here))));
-    client.convert(&convert(here, "b")).unwrap();
+    client.convert(&copy(here, "b")).unwrap();
     client.create(&Create::new(here.join("c"), Qcow2::new(), ByteSize::mib(1))).unwrap();
     client.dd(&Dd::new(Source::raw(here.join("a")), here.join("d"), Format::Raw).block_size(ByteSize::mib(1))).unwrap();
     let seen = meanwhile.into_inner().unwrap();
@@ -88,10 +71,10 @@ fn what_fails_leaves_nothing() {
         assert!(!format!("{error} {error:?}").contains("partial"), "{error:?}");
         error.kind()
     };
-    let wrong = Convert::new(Source::qcow2(here.join("a")), convert(here, "b").target().clone());
+    let wrong = Convert::new(Source::qcow2(here.join("a")), copy(here, "b").target().clone());
     assert_eq!(kind(client().convert(&wrong)), ErrorKind::WrongFormat);
     let timeout = client().data_timeout(Some(Duration::from_millis(300)));
-    assert_eq!(kind(timeout.convert(&slow(here, "b"))), ErrorKind::TimedOut);
+    assert_eq!(kind(timeout.convert(&slow_copy(here, "b"))), ErrorKind::TimedOut);
     // One that qemu-img takes away itself, from 6.0 on.
     let backing = Backing::new(here.join("gone"), Format::Raw);
     assert_eq!(kind(client().create(&Create::overlay(here.join("b"), Qcow2::new(), backing))), ErrorKind::NotFound);
@@ -99,14 +82,14 @@ fn what_fails_leaves_nothing() {
     let token = CancelToken::new().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            wait_for(&here.join(".b.partial"));
+            wait_for("it is begun", || here.join(".b.partial").exists());
             token.cancel();
         });
-        assert_eq!(kind(client().cancel(token.clone()).convert(&slow(here, "b"))), ErrorKind::Cancelled);
+        assert_eq!(kind(client().cancel(token.clone()).convert(&slow_copy(here, "b"))), ErrorKind::Cancelled);
     });
 
     let panics = QemuImg::new(Then(local(), || panic!("as this test wants")));
-    catch_unwind(AssertUnwindSafe(|| panics.convert(&convert(here, "b")))).unwrap_err();
+    catch_unwind(AssertUnwindSafe(|| panics.convert(&copy(here, "b")))).unwrap_err();
     assert_eq!(names(here), ["a"]);
 }
 
@@ -115,15 +98,10 @@ fn a_full_disk_is_empty_again() {
     let directory = with_source();
     let mount = directory.path().join("small");
     fs::create_dir(&mount).unwrap();
-    let as_root = |args: &[&str]| {
-        let output = Command::new("sudo").arg("-n").args(args).arg(&mount).output().unwrap();
-        assert!(output.status.success(), "this test needs passwordless sudo to mount a small file system: {output:?}");
-    };
-    as_root(&["mount", "-t", "tmpfs", "-o", "size=256k,mode=0777", "small"]);
+    let _small = SmallFileSystem::mount(&mount, "256k");
     let target = Target::new(mount.join("b"), Raw::new());
     let result = client().convert(&Convert::new(Source::raw(directory.path().join("a")), target));
     let (left, stat) = (names(&mount), rustix::fs::statvfs(&mount).unwrap());
-    as_root(&["umount"]);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::NoSpace);
     assert_eq!((left.len(), stat.f_bfree), (0, stat.f_blocks));
 }
@@ -141,7 +119,7 @@ fn what_exists_is_replaced_only_on_demand() {
 
     let dry = QemuImg::new(DryRunExecutor::new(local()));
     for name in ["b", "link"] {
-        for result in [client().convert(&convert(here, name)), dry.convert(&convert(here, name))] {
+        for result in [client().convert(&copy(here, name)), dry.convert(&copy(here, name))] {
             let error = result.unwrap_err();
             assert_eq!((error.kind(), error.subject()), (ErrorKind::AlreadyExists, Some(&*here.join(name))));
         }
@@ -150,11 +128,11 @@ fn what_exists_is_replaced_only_on_demand() {
     // Somebody is faster.
     let late = here.join("late");
     let raced = QemuImg::new(Then(local(), || fs::write(&late, "theirs").unwrap()));
-    assert_eq!(raced.convert(&convert(here, "late")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(raced.convert(&copy(here, "late")).unwrap_err().kind(), ErrorKind::AlreadyExists);
     assert_eq!(fs::read(&late).unwrap(), b"theirs");
 
-    replacing().convert(&convert(here, "b")).unwrap();
-    replacing().convert(&convert(here, "link")).unwrap();
+    replacing().convert(&copy(here, "b")).unwrap();
+    replacing().convert(&copy(here, "link")).unwrap();
     let meta = fs::metadata(&b).unwrap();
     assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (0o640, 12, 34));
     assert_eq!(fs::read(&second).unwrap(), b"old", "another link has what it had");
@@ -174,20 +152,12 @@ fn what_is_in_use_is_not_replaced() {
     let b = directory.path().join("b");
     write_fixture(Kind::Qcow2, &b);
     let inode = fs::metadata(&b).unwrap().ino();
-    let mut command = Command::new(tests::qemu_img());
-    command.args(["bench", "-w", "-c", "2000000000", "-f", "qcow2"]).arg(&b).stdout(Stdio::null());
-    let mut writer = command.spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !fs::read_to_string("/proc/locks").unwrap().contains(&format!(":{inode} ")) {
-        assert!(Instant::now() < deadline, "the image was never locked");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let result = replacing().convert(&convert(directory.path(), "b"));
-    writer.kill().unwrap();
-    writer.wait().unwrap();
+    let writer = Writer::of(&b);
+    let result = replacing().convert(&copy(directory.path(), "b"));
+    drop(writer);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Locked);
     assert_eq!(fs::metadata(&b).unwrap().ino(), inode);
-    replacing().convert(&convert(directory.path(), "b")).unwrap();
+    replacing().convert(&copy(directory.path(), "b")).unwrap();
 }
 
 #[test]
@@ -197,9 +167,9 @@ fn a_second_writer_is_told_so() {
     let token = CancelToken::new().unwrap();
     std::thread::scope(|scope| {
         let private = client().publish(Publish::new().mode(0o600)).cancel(token.clone());
-        let first = scope.spawn(move || private.convert(&slow(here, "b")));
-        wait_for(&here.join(".b.partial"));
-        let second = client().convert(&convert(here, "b")).unwrap_err();
+        let first = scope.spawn(move || private.convert(&slow_copy(here, "b")));
+        wait_for("it is begun", || here.join(".b.partial").exists());
+        let second = client().convert(&copy(here, "b")).unwrap_err();
         let mode = fs::metadata(here.join(".b.partial")).unwrap().mode();
         token.cancel();
         assert_eq!((second.kind(), second.subject()), (ErrorKind::Locked, Some(&*here.join("b"))), "{second}");
@@ -207,17 +177,7 @@ fn a_second_writer_is_told_so() {
         assert_eq!(first.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
     });
     assert_eq!(names(here), ["a"]);
-    client().convert(&convert(here, "b")).unwrap();
-}
-
-/// The processes that have this text among their arguments, but for ourselves.
-fn processes(text: &str) -> Vec<rustix::process::Pid> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let has = |pid: &i32| {
-        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|args| String::from_utf8_lossy(&args).contains(text))
-    };
-    pids.filter(has).filter_map(rustix::process::Pid::from_raw).collect()
+    client().convert(&copy(here, "b")).unwrap();
 }
 
 #[test]
@@ -225,7 +185,7 @@ fn what_a_killed_caller_leaves_is_taken_over_or_cleaned() {
     const ROLE: &str = "PUBLISH_TEST_CALLER";
     if let Some(directory) = std::env::var_os(ROLE) {
         // Here this is the caller that is killed.
-        client().convert(&slow(directory.as_ref(), "b")).unwrap();
+        client().convert(&slow_copy(directory.as_ref(), "b")).unwrap();
         return;
     }
     let directory = with_source();
@@ -241,18 +201,13 @@ fn what_a_killed_caller_leaves_is_taken_over_or_cleaned() {
         let this = ["what_a_killed_caller_leaves_is_taken_over_or_cleaned", "--exact"];
         let mut command = Command::new(std::env::current_exe().unwrap());
         let mut caller = command.args(this).env(ROLE, here).stdout(Stdio::null()).spawn().unwrap();
-        wait_for(&partial);
+        wait_for("it is begun", || partial.exists());
         check();
         caller.kill().unwrap();
         caller.wait().unwrap();
         // It may have been killed while it started qemu-img, which then holds the lock for a moment.
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while clean(&["--dry-run"]).is_empty() {
-            assert!(Instant::now() < deadline, "the lock outlived its holder");
-        }
-        for pid in processes(partial.to_str().unwrap()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
+        wait_for("the lock is gone with its holder", || !clean(&["--dry-run"]).is_empty());
+        wait_for("qemu-img is gone", || processes_about(&partial).is_empty());
         assert_eq!(names(here), [".b.partial", "a"]);
     };
     killed(&|| assert_eq!(clean(&[]), "", "it was being written"));
@@ -261,7 +216,7 @@ fn what_a_killed_caller_leaves_is_taken_over_or_cleaned() {
     assert_eq!(names(here), ["a"]);
 
     killed(&|| {});
-    client().convert(&convert(here, "b")).unwrap();
+    client().convert(&copy(here, "b")).unwrap();
     assert!(fs::read(&b).unwrap() == content());
     assert_eq!(names(here), ["a", "b"]);
     // What only looks like one stays.
@@ -277,7 +232,7 @@ fn content_is_durable_before_the_name_and_the_name_before_success() {
     const ROLE: &str = "PUBLISH_TEST_TRACED";
     if let Some(directory) = std::env::var_os(ROLE) {
         // Here this is the caller that is traced.
-        client().convert(&convert(directory.as_ref(), "b")).unwrap();
+        client().convert(&copy(directory.as_ref(), "b")).unwrap();
         return;
     }
     let directory = with_source();
@@ -289,8 +244,8 @@ fn content_is_durable_before_the_name_and_the_name_before_success() {
         .args(["content_is_durable_before_the_name_and_the_name_before_success", "--exact"])
         .env(ROLE, directory.path())
         .output()
-        .expect("this test needs strace");
-    assert!(output.status.success(), "{output:?}");
+        .expect("this test needs strace: cargo xtask test installs it");
+    assert_passed(&output);
     let trace = fs::read_to_string(trace).unwrap();
     let file = format!("<{}>", directory.path().join(".b.partial").display());
     let here = format!("<{}>", directory.path().display());
@@ -327,8 +282,8 @@ fn where_calls_fail(test: &str, injections: &[&str], convert: impl FnOnce(&Path)
         .args([test, "--exact"])
         .env(ROLE, directory.path())
         .output()
-        .expect("this test needs strace");
-    assert!(output.status.success(), "{output:?}");
+        .expect("this test needs strace: cargo xtask test installs it");
+    assert_passed(&output);
     assert_eq!(names(directory.path()), before);
 }
 
@@ -336,7 +291,7 @@ fn where_calls_fail(test: &str, injections: &[&str], convert: impl FnOnce(&Path)
 fn what_cannot_be_locked_leaves_nothing() {
     // There are none left.
     where_calls_fail("what_cannot_be_locked_leaves_nothing", &["flock:error=ENOLCK"], |here| {
-        let error = client().convert(&convert(here, "b")).unwrap_err();
+        let error = client().convert(&copy(here, "b")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotPublished, "{error}");
     });
 }
@@ -347,12 +302,12 @@ fn where_there_are_no_locks_the_file_is_the_lock() {
     for error in ["ENOSYS", "EOPNOTSUPP"] {
         let flock = format!("flock:error={error}");
         where_calls_fail("where_there_are_no_locks_the_file_is_the_lock", &[&flock], |here| {
-            client().convert(&convert(here, "b")).unwrap();
+            client().convert(&copy(here, "b")).unwrap();
             assert!(fs::read(here.join("b")).unwrap() == content());
             fs::remove_file(here.join("b")).unwrap();
             // Nobody can tell whether it is being written.
             fs::write(here.join(".b.partial"), "").unwrap();
-            assert_eq!(client().convert(&convert(here, "b")).unwrap_err().kind(), ErrorKind::Locked);
+            assert_eq!(client().convert(&copy(here, "b")).unwrap_err().kind(), ErrorKind::Locked);
             fs::remove_file(here.join(".b.partial")).unwrap();
         });
     }
@@ -363,7 +318,7 @@ fn where_there_are_no_locks_the_file_is_the_lock() {
 fn what_is_interrupted_is_done_again() {
     let calls = ["flock:error=EINTR:when=1+2", "fsync:error=EINTR:when=1+2"];
     where_calls_fail("what_is_interrupted_is_done_again", &calls, |here| {
-        client().convert(&convert(here, "b")).unwrap();
+        client().convert(&copy(here, "b")).unwrap();
         client()
             .convert(&Convert::new(Source::raw(here.join("a")), Target::existing(Source::raw(here.join("b")))))
             .unwrap();

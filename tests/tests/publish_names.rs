@@ -6,23 +6,17 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use qemu_cmd::{
     Backing, ByteSize, Convert, Create, Format, Info, NewImage, Parallels, Qcow, Qcow2, Qed, Raw, Source, Target, Vdi,
     Vhdx, Vmdk, Vpc,
 };
 use qemu_exec::{DryRunExecutor, LocalExecutor, QemuImg};
-use tests::{Kind, content, local, names, with_source};
+use tests::machine::LoopDevice;
+use tests::{Kind, content, copy, local, names, with_source};
 
 fn client() -> QemuImg<LocalExecutor> {
     QemuImg::new(local())
-}
-
-fn convert(directory: &Path, name: impl AsRef<OsStr>) -> Convert {
-    let target = Target::new(directory.join(name.as_ref()), Raw::new());
-    Convert::new(Source::raw(directory.join("a")), target)
 }
 
 #[test]
@@ -34,7 +28,7 @@ fn any_name_can_be_staged() {
     let all = hostile.map(OsStr::new).into_iter().chain(long.iter().map(OsStr::new));
     let all: Vec<&OsStr> = all.chain([OsStr::from_bytes(b"caf\xe9")]).collect();
     for name in &all {
-        client().convert(&convert(here, name)).unwrap_or_else(|error| panic!("{name:?}: {error:?}"));
+        client().convert(&copy(here, name)).unwrap_or_else(|error| panic!("{name:?}: {error:?}"));
         assert!(fs::read(here.join(name)).unwrap() == content(), "{name:?}");
     }
     assert_eq!(names(here).len(), all.len() + 1);
@@ -45,17 +39,12 @@ fn what_is_no_file_is_written_in_place() {
     let directory = with_source();
     let here = directory.path();
     fs::write(here.join("disk"), vec![1; 2 << 20]).unwrap();
-    let losetup = |args: &[&OsStr]| {
-        let output = Command::new("sudo").args(["-n", "losetup"]).args(args).output().unwrap();
-        assert!(output.status.success(), "this test needs passwordless sudo and loop devices: {output:?}");
-        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
-    };
-    let device = losetup(&["--find".as_ref(), "--show".as_ref(), here.join("disk").as_ref()]);
+    let device = LoopDevice::over(&here.join("disk"));
     let link = here.join("link");
-    symlink(&device, &link).unwrap();
-    let result = QemuImg::new(tests::sudo()).convert(&convert(here, "link"));
-    let still_there = fs::symlink_metadata(&link).unwrap().is_symlink() && device.exists();
-    losetup(&["--detach".as_ref(), device.as_ref()]);
+    symlink(device.path(), &link).unwrap();
+    let result = QemuImg::new(tests::sudo()).convert(&copy(here, "link"));
+    let still_there = fs::symlink_metadata(&link).unwrap().is_symlink() && device.path().exists();
+    drop(device);
     result.unwrap();
     assert!(still_there);
     assert!(fs::read(here.join("disk")).unwrap()[..1 << 20] == content());
@@ -92,10 +81,11 @@ fn no_image_holds_its_first_name() {
         assert_eq!(image.can_be_renamed(), name != "vmdk");
         let target = Target::new(here.join(name), image);
         let result = client().convert(&Convert::new(Source::raw(here.join("a")), target));
-        if result.as_ref().is_err_and(|error| error.stderr().contains("Unknown file format")) {
+        if let Err(error) = result {
+            // Debian built 5.2 without Parallels.
+            assert!(name == "parallels" && error.stderr().contains("Unknown file format"), "{name}: {error}");
             continue;
         }
-        result.unwrap();
         let bytes = fs::read(here.join(name)).unwrap();
         assert!(!bytes.windows(8).any(|window| window == b".partial"), "{name}");
     }
@@ -127,7 +117,7 @@ fn a_dry_run_shows_the_unfinished_name() {
     let directory = with_source();
     let here = directory.path();
     let dry = QemuImg::new(DryRunExecutor::new(local()));
-    dry.convert(&convert(here, "b")).unwrap();
+    dry.convert(&copy(here, "b")).unwrap();
     let plan = dry.executor().plans().remove(0);
     assert_eq!(plan.argv.last().unwrap(), here.join("b").as_os_str());
     assert_eq!(plan.launch.args.last().unwrap(), here.join(".b.partial").as_os_str());

@@ -9,20 +9,12 @@ use std::process::Command;
 use qemu_exec::direct_io_works;
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Value, json};
-use tests::{bare, content, qemu_img, scratch};
-
-/// The program as it was built, for the qemu-img under test.
-fn qimg() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
-    if std::env::var_os("QEMU_IMG").is_some() {
-        command.arg("--qemu-img").arg(qemu_img());
-    }
-    command
-}
+use tests::machine::need_sudo;
+use tests::{bare, content, qimg, scratch};
 
 /// What would run.
 fn argv(directory: &Path, line: &[&str]) -> Vec<Value> {
-    let output = qimg().arg("--dry-run=json").args(line).current_dir(directory).output().unwrap();
+    let output = qimg!().arg("--dry-run=json").args(line).current_dir(directory).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let object: Value = serde_json::from_slice(&output.stdout).unwrap();
     object["argv"].as_array().unwrap().clone()
@@ -67,15 +59,14 @@ fn what_was_given_stays() {
 /// ramfs has no O_DIRECT. It is mounted where only the shell that runs qimg sees it.
 #[test]
 fn without_direct_io_it_is_writeback() {
-    let able = Command::new("sudo").args(["-n", "true"]).output().is_ok_and(|output| output.status.success());
-    assert!(able, "this test needs sudo that asks for no password: install sudo, and allow `sudo -n` or run as root");
+    need_sudo();
     let directory = scratch();
     let here = directory.path();
     std::fs::write(here.join("a"), content()).unwrap();
     let script = "mount -t ramfs none \"$1\" && cd \"$1\" && shift && \"$@\" --dry-run=json convert ../a b && \
                   \"$@\" convert -f raw -O qcow2 ../a b && cat b";
     std::fs::create_dir(here.join("ramfs")).unwrap();
-    let mut qimg = qimg();
+    let mut qimg = qimg!();
     qimg.arg("--timeout=20");
     let output = Command::new("sudo")
         .args(["-n", "unshare", "-m", "sh", "-c", script, "sh"])

@@ -11,27 +11,12 @@ use std::process::{Command, Output, Stdio};
 
 use qemu_exec::direct_io_works;
 use serde_json::{Value, json};
-use tests::{content, qemu_img, scratch};
-
-/// The program as it was built, for the qemu-img under test.
-fn qimg() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
-    if std::env::var_os("QEMU_IMG").is_some() {
-        command.arg("--qemu-img").arg(qemu_img());
-    }
-    command
-}
+use tests::machine::need_sudo;
+use tests::{content, qemu_img, qimg, scratch};
 
 /// Where a program is, by `PATH`.
 fn which(name: impl AsRef<Path>) -> String {
-    let path = std::env::var_os("PATH").unwrap();
-    let mut found = std::env::split_paths(&path).map(|directory| directory.join(&name));
-    found.find(|program| program.is_file()).expect("a program of the system").into_os_string().into_string().unwrap()
-}
-
-fn need_sudo() {
-    let able = Command::new("sudo").args(["-n", "true"]).output().is_ok_and(|output| output.status.success());
-    assert!(able, "this test needs sudo that asks for no password: install sudo, and allow `sudo -n` or run as root");
+    tests::which(name).into_os_string().into_string().unwrap()
 }
 
 /// Every name below a directory, with size and time of change.
@@ -52,7 +37,7 @@ fn listing(directory: &Path) -> Vec<(PathBuf, u64, i64, i64)> {
 /// The one line that a dry run prints, which leaves the directory as it is.
 fn dry_run<S: AsRef<OsStr>>(directory: &Path, options: &[&str], line: &[S]) -> String {
     let before = listing(directory);
-    let output = qimg().args(options).args(line).current_dir(directory).stdin(Stdio::null()).output().unwrap();
+    let output = qimg!().args(options).args(line).current_dir(directory).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert_eq!(listing(directory), before, "a dry run changed something");
     let text = String::from_utf8(output.stdout).expect("bytes that are not UTF-8 are escaped");

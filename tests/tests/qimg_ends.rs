@@ -3,28 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::os::unix::ffi::OsStrExt as _;
+use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tests::{qemu_img, scratch};
-
-/// The program as it was built, for the qemu-img under test.
-fn qimg() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
-    if std::env::var_os("QEMU_IMG").is_some() {
-        command.arg("--qemu-img").arg(qemu_img());
-    }
-    command
-}
-
-fn need_sudo() {
-    let able = Command::new("sudo").args(["-n", "true"]).output().is_ok_and(|output| output.status.success());
-    assert!(able, "this test needs sudo that asks for no password: install sudo, and allow `sudo -n` or run as root");
-}
+use tests::machine::need_sudo;
+use tests::processes::{arguments, processes_about};
+use tests::{fifo, qimg, scratch};
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -40,18 +27,8 @@ fn own_line(output: &Output) -> String {
 
 /// The processes whose command line holds this path.
 fn processes_with(path: &Path) -> Vec<(Pid, Vec<Vec<u8>>)> {
-    let path = path.as_os_str().as_bytes();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
-            continue;
-        };
-        let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
-        if line.windows(path.len()).any(|window| window == path) {
-            found.push((pid, line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()));
-        }
-    }
-    found
+    let lines = processes_about(path).into_iter().map(|pid| (pid, arguments(pid)));
+    lines.filter(|(_, line)| !line.is_empty()).collect()
 }
 
 /// qemu-img itself, once it runs: neither qimg nor what stands in front of qemu-img.
@@ -120,7 +97,7 @@ impl Long {
 #[test]
 fn a_signal_to_qimg_ends_qemu_img_too() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let long = Long::start(qimg());
+        let long = Long::start(qimg!());
         long.signal_qimg(signal);
         let output = long.end();
         assert_eq!(output.status.code(), Some(code), "{signal:?}: {output:?}");
@@ -132,7 +109,7 @@ fn a_signal_to_qimg_ends_qemu_img_too() {
 fn a_signal_to_qimg_ends_qemu_img_of_another_user_too() {
     need_sudo();
     for (sudo, signal, code) in [("--sudo", Signal::INT, 130), ("--sudo=nobody", Signal::TERM, 143)] {
-        let mut command = qimg();
+        let mut command = qimg!();
         // With everything that can stand between the two.
         command.args([sudo, "--timeout=100", "--limit-cpu=100", "--limit-memory=4G"]);
         let long = Long::start(command);
@@ -146,7 +123,7 @@ fn a_signal_to_qimg_ends_qemu_img_of_another_user_too() {
 #[test]
 fn a_signal_that_was_ignored_stays_ignored() {
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(qimg().get_program()).args(qimg().get_args());
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(qimg!().get_program()).args(qimg!().get_args());
     let mut long = Long::start(command);
     long.signal_qimg(Signal::HUP);
     std::thread::sleep(Duration::from_millis(300));
@@ -162,7 +139,7 @@ fn a_signal_that_was_ignored_stays_ignored() {
 #[test]
 fn it_is_told_how_qemu_img_ended_though_what_started_it_is_told_of_no_child() {
     let mut command = Command::new("env");
-    command.arg("--ignore-signal=CHLD").arg(qimg().get_program()).args(qimg().get_args());
+    command.arg("--ignore-signal=CHLD").arg(qimg!().get_program()).args(qimg!().get_args());
     let output = command.args(["measure", "-O", "raw", "--size", "1M"]).output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
 }
@@ -170,7 +147,7 @@ fn it_is_told_how_qemu_img_ended_though_what_started_it_is_told_of_no_child() {
 #[test]
 fn a_signal_that_kills_qemu_img_is_told() {
     for signal in [Signal::KILL, Signal::TERM, Signal::SEGV] {
-        let long = Long::start(qimg());
+        let long = Long::start(qimg!());
         kill_process(long.qemu_img, signal).unwrap();
         let output = long.end();
         assert_eq!(output.status.code(), Some(128 + signal.as_raw()), "{output:?}");
@@ -182,13 +159,11 @@ fn a_signal_that_kills_qemu_img_is_told() {
 #[test]
 fn the_timeout_is_124() {
     let directory = scratch();
-    // Nobody writes to it, so to open it takes for ever.
-    let fifo = directory.path().join("fifo");
-    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let fifo = fifo(directory.path());
     let new = directory.path().join("new");
     let run = |options: &[&str], line: &[&std::ffi::OsStr]| {
         let started = Instant::now();
-        let output = qimg().args(options).args(line).output().unwrap();
+        let output = qimg!().args(options).args(line).output().unwrap();
         assert_eq!(output.status.code(), Some(124), "{options:?}: {output:?}");
         assert!(started.elapsed() < Duration::from_secs(4), "{options:?} took {:?}", started.elapsed());
         let said = own_line(&output);
@@ -209,7 +184,7 @@ fn a_limit_is_named() {
     let directory = scratch();
     let (a, new) = (directory.path().join("a"), directory.path().join("new"));
     File::create(&a).unwrap().set_len(1 << 20).unwrap();
-    let info = |limit: &str| qimg().arg(limit).args(["info", "-f", "raw"]).arg(&a).output().unwrap();
+    let info = |limit: &str| qimg!().arg(limit).args(["info", "-f", "raw"]).arg(&a).output().unwrap();
     // With too little, the loader exits with 127; with a bit more, qemu-img is aborted or trapped when it starts a
     // thread. What is too little depends on the build.
     let mut codes = BTreeSet::new();
@@ -234,7 +209,7 @@ fn a_limit_is_named() {
         for sudo in [None, Some("--sudo")] {
             let new = new.with_extension(sudo.unwrap_or_default());
             scope.spawn(move || {
-                let mut command = qimg();
+                let mut command = qimg!();
                 command.args(sudo).args([
                     "--limit-cpu=1",
                     "create",
@@ -273,7 +248,7 @@ fn a_reader_that_has_gone_is_no_failure_to_be_told() {
         // qemu-img does not notice.
         (&["info", "-f", "raw", "a"], Some(0)),
     ] {
-        let output = qimg().args(line).current_dir(directory.path()).stdout(gone()).output().unwrap();
+        let output = qimg!().args(line).current_dir(directory.path()).stdout(gone()).output().unwrap();
         assert_eq!(output.status.code(), code, "{line:?}: {output:?}");
         assert_eq!(stderr(&output), "", "{line:?}");
     }

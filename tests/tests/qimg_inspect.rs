@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tests::{Kind, bare, scratch, write_fixture};
+use tests::{Kind, bare, fifo, scratch, write_fixture};
 
 fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
@@ -170,8 +170,7 @@ fn the_policy_is_the_callers() {
 #[test]
 fn what_is_no_file_is_refused_and_blocks_nothing() {
     let directory = scratch();
-    let fifo = directory.path().join("fifo");
-    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let fifo = fifo(directory.path());
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&fifo, &link).unwrap();
     let started = Instant::now();

@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 
 use qemu_cmd::{ByteSize, Create, Qcow2};
 use tempfile::TempDir;
-use tests::{bare, client, qemu_img, quick_luks, scratch};
+use tests::machine::need_sudo;
+use tests::{bare, client, executable, qemu_img, quick_luks, scratch};
 
 const REFUSED: Option<i32> = Some(2);
 
@@ -28,11 +29,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let directory = scratch();
-        let program = directory.path().join("qemu-img");
-        // A shell writes it: while this process has it open for writing, so may a child of another test that is
-        // just being started, and then it cannot be run.
-        let script = "printf '#!/bin/sh\\n: > \"$0.ran\"\\n' > \"$1\" && chmod 755 \"$1\"";
-        assert!(Command::new("sh").args(["-c", script, "sh"]).arg(&program).status().unwrap().success());
+        let program = executable(directory.path(), "#!/bin/sh\n: > \"$0.ran\"\n");
         std::fs::write(directory.path().join("a"), "content").unwrap();
         Self { directory, program }
     }
@@ -353,8 +350,7 @@ fn its_own_help_is_no_refusal() {
 /// Really not there: every qemu-img is hidden, in a mount namespace that only qimg sees.
 #[test]
 fn a_missing_qemu_img_names_its_package() {
-    let able = Command::new("sudo").args(["-n", "true"]).output().is_ok_and(|output| output.status.success());
-    assert!(able, "this test needs sudo that asks for no password: install sudo, and allow `sudo -n` or run as root");
+    need_sudo();
     let path = std::env::var_os("PATH").unwrap();
     let standard = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     let found = std::env::split_paths(&path).chain(standard).map(|directory| directory.join("qemu-img"));

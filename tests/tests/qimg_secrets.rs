@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
-use tests::{Kind, PASSPHRASE, bare, content, qemu_img, scratch, write_fixture};
+use tests::{Kind, PASSPHRASE, bare, content, qemu_img, qimg, scratch, write_fixture};
 
 /// [`PASSPHRASE`] as it stands in an option list, and in base64.
 const ESCAPED: &str = "correct horse,, battery staple";
@@ -18,15 +18,6 @@ const BASE64: &str = "Y29ycmVjdCBob3JzZSwgYmF0dGVyeSBzdGFwbGU=";
 const MASTER: &str = "4OHi4+Tl5ufo6err7O3u7/Dx8vP09fb3+Pn6+/z9/v8=";
 const IV: &str = "AAECAwQFBgcICQoLDA0ODw==";
 const WRAPPED: &str = "9lbZTTXVffiKHJIzUraQunNVWJQ/SR1MqnG481fci1c=";
-
-/// The program as it was built, for the qemu-img under test.
-fn qimg() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"));
-    if std::env::var_os("QEMU_IMG").is_some() {
-        command.arg("--qemu-img").arg(qemu_img());
-    }
-    command
-}
 
 /// An encrypted image that waits to be converted to a raw one.
 struct Locked {
@@ -61,12 +52,12 @@ impl Locked {
 
     /// The same with something on standard input, which comes from a pipe and from a file.
     fn opens_with(&self, stdin: &str, arguments: &[&str]) {
-        let mut piped = qimg();
+        let mut piped = qimg!();
         piped.stdin(pipe(stdin));
         self.opens(piped, arguments);
         let file = self.path("stdin");
         std::fs::write(&file, stdin).unwrap();
-        let mut redirected = qimg();
+        let mut redirected = qimg!();
         redirected.stdin(File::open(&file).unwrap());
         self.opens(redirected, arguments);
     }
@@ -100,21 +91,21 @@ fn data_in_either_syntax() {
         format!(r#"{{"qom-type":"secret","id":"s","format":"base64","data":"{BASE64}"}}"#),
         format!(r#"{{"qom-type":"secret","id":"s","data":"\u0063{}"}}"#, &PASSPHRASE[1..]),
     ] {
-        locked.opens(qimg(), &["--object", &object]);
+        locked.opens(qimg!(), &["--object", &object]);
     }
     let object = format!("secret,id=s,data={ESCAPED}");
-    locked.opens(qimg(), &[&format!("--object={object}")]);
-    locked.opens(qimg(), &["--obj", &object]);
-    locked.opens(qimg(), &["-q", &format!("--obj={object}"), "-U"]);
+    locked.opens(qimg!(), &[&format!("--object={object}")]);
+    locked.opens(qimg!(), &["--obj", &object]);
+    locked.opens(qimg!(), &["-q", &format!("--obj={object}"), "-U"]);
     // A second one that nobody uses, so that both are encrypted.
-    locked.opens(qimg(), &["--object", "secret,id=unused,data=x", "--object", &object]);
+    locked.opens(qimg!(), &["--object", "secret,id=unused,data=x", "--object", &object]);
 }
 
 #[test]
 fn a_wrong_passphrase_is_told_by_qemu_img() {
     let locked = Locked::new();
     for object in ["secret,id=s,data=wrong", "secret,id=s,data=", "secret,id=s,format=base64,data=d3Jvbmc="] {
-        let output = locked.run(qimg(), &["--object", object]);
+        let output = locked.run(qimg!(), &["--object", object]);
         assert_eq!(output.status.code(), Some(1), "{object}: {output:?}");
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains("Invalid password, cannot unlock any keyslot"), "{object}: {text}");
@@ -133,7 +124,7 @@ fn descriptors_of_qimg() {
     let json = r#"{"qom-type":"secret","id":"s","file":"/dev/stdin"}"#;
     locked.opens_with(PASSPHRASE, &["--object", json]);
     // A newline belongs to the passphrase.
-    let mut command = qimg();
+    let mut command = qimg!();
     command.stdin(pipe(&format!("{PASSPHRASE}\n")));
     let output = locked.run(command, &["--object", "secret,id=s,file=/dev/stdin"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -142,7 +133,7 @@ fn descriptors_of_qimg() {
 /// A shell whose `$@` is qimg, and whose `$PASSPHRASE` is that.
 fn bash(script: &str) -> Command {
     let mut command = Command::new("bash");
-    command.args(["-c", script, "bash"]).arg(qimg().get_program()).args(qimg().get_args());
+    command.args(["-c", script, "bash"]).arg(qimg!().get_program()).args(qimg!().get_args());
     command.env("PASSPHRASE", PASSPHRASE).env("BASE64", BASE64);
     command
 }
@@ -176,13 +167,13 @@ fn a_file_is_left_to_qemu_img() {
     let (key, odd) = (locked.path("key"), locked.path("k,e y"));
     std::fs::write(&key, PASSPHRASE).unwrap();
     std::fs::write(&odd, BASE64).unwrap();
-    locked.opens(qimg(), &["--object", &format!("secret,id=s,file={key}")]);
-    locked.opens(qimg(), &["--object", &format!("secret,id=s,format=base64,file={}", odd.replace(',', ",,"))]);
+    locked.opens(qimg!(), &["--object", &format!("secret,id=s,file={key}")]);
+    locked.opens(qimg!(), &["--object", &format!("secret,id=s,format=base64,file={}", odd.replace(',', ",,"))]);
     // Beside one that is delivered.
     let file = format!("secret,id=s,file={key}");
-    locked.opens(qimg(), &["--object", "secret,id=t,data=t", "--object", &file]);
+    locked.opens(qimg!(), &["--object", "secret,id=t,data=t", "--object", &file]);
     // It is qemu-img that says what is wrong with it.
-    let output = locked.run(qimg(), &["--object", "secret,id=s,file=/not/there"]);
+    let output = locked.run(qimg!(), &["--object", "secret,id=s,file=/not/there"]);
     let same = locked.run(Command::new(qemu_img()), &["--object", "secret,id=s,file=/not/there"]);
     assert_eq!((output.status, output.stderr), (same.status, same.stderr));
 }
@@ -195,9 +186,9 @@ fn a_secret_under_a_master_key() {
     let secret = format!("secret,id=s,keyid=m,format=base64,iv={IV},data={WRAPPED}");
     let objects = ["--object", &master, "--object", &secret];
     locked.opens(Command::new(qemu_img()), &objects);
-    locked.opens(qimg(), &objects);
-    locked.opens(qimg(), &[&objects[..], &["--object", "secret,id=other,data=x"]].concat());
-    let output = qimg().args(["--dry-run=json", "info"]).args(objects).arg("a").output().unwrap();
+    locked.opens(qimg!(), &objects);
+    locked.opens(qimg!(), &[&objects[..], &["--object", "secret,id=other,data=x"]].concat());
+    let output = qimg!().args(["--dry-run=json", "info"]).args(objects).arg("a").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(&format!("\"{secret}\"")) && !text.contains(MASTER), "{text}");
 }
@@ -223,7 +214,7 @@ fn a_secret_on_standard_input_under_a_master_key_is_refused() {
     let mut bare = Command::new(qemu_img());
     bare.stdin(pipe(WRAPPED));
     locked.opens(bare, &objects);
-    let mut command = qimg();
+    let mut command = qimg!();
     command.stdin(pipe(WRAPPED));
     let output = locked.run(command, &objects);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -249,7 +240,7 @@ fn one_secret_for_a_new_image() {
     let object = "secret,id=new,data=,,p\u{e4}ss' \"word\"= {x}\\,,,,";
     let line =
         ["convert", "-f", "raw", "-O", "luks", "--object", object, "-o", "key-secret=new,iter-time=10", "a", "b"];
-    let output = qimg().args(line).current_dir(here).output().unwrap();
+    let output = qimg!().args(line).current_dir(here).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let node = format!("driver=luks,key-secret=new,file.filename={}", here.join("b").display());
     assert!(read_bare(&node, object, here) == content());

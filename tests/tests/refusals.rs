@@ -153,10 +153,7 @@ fn compression_into_an_existing_encrypted_image_is_not_encrypted() {
     let convert =
         |compress| Convert::new(Source::raw(&a), Target::existing(Kind::Qcow2Luks.source(&b))).compress(compress);
     assert_eq!(convert(true).invocation().unwrap_err(), Error::CompressionWithEncryption);
-    let mut argv = convert(false)
-        .invocation()
-        .unwrap()
-        .argv(|id| format!("secret,id={id},data={}", tests::PASSPHRASE.replace(',', ",,")).into());
+    let mut argv = tests::argv(&convert(false).invocation().unwrap());
     argv.insert(1, "-c".into());
     let output = bare(&argv);
     assert!(output.status.success(), "qemu-img has learned to refuse this: {output:?}");

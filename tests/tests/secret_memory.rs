@@ -22,8 +22,8 @@ use qemu_exec::{
     ContainerExecutor, DryRunExecutor, End, ErrorKind, Executor, MockExecutor, Outcome, Publish, QemuImg, Request,
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
-use tests::machine::{innermost, processes_about, signal};
-use tests::sshd::{Sshd, wait_until};
+use tests::processes::{innermost, processes_about, signal, wait_until};
+use tests::sshd::Sshd;
 use tests::traces::{Needles, locked};
 use tests::{executable, local, qemu_img, scratch, sudo};
 

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use qemu_cmd::{CommandLine, Convert, LuksImage, Qcow2, Raw, Secret, Source, Target};
 use qemu_exec::{DryRunExecutor, ErrorKind, Executor, QemuImg, Request, SudoExecutor};
+use tests::machine::need_sudo;
 use tests::traces::{Needles, locked, random_passphrase, watch};
 use tests::{bare, client, content, local, qemu_img, quick_luks, scratch, sudo};
 
@@ -90,11 +91,6 @@ fn through_sudo_to_root() {
 fn through_sudo_to_another_user() {
     need_sudo();
     leaves_no_trace(SudoExecutor::with_program(qemu_img()).user("nobody"));
-}
-
-fn need_sudo() {
-    let able = Command::new("sudo").args(["-n", "true"]).output().is_ok_and(|output| output.status.success());
-    assert!(able, "this test needs sudo that asks for no password: install sudo, and allow `sudo -n` or run as root");
 }
 
 #[test]

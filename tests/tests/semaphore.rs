@@ -4,36 +4,19 @@
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use qemu_cmd::{ByteSize, Check, Convert, Create, Info, Qcow2, Raw, Snapshot, Source, Target};
+use qemu_cmd::{ByteSize, Check, Create, Info, Qcow2, Snapshot, Source};
 use qemu_exec::{
     CancelToken, Checks, Error, ErrorKind, Executor, LocalExecutor, Outcome, Plan, QemuImg, Request, Semaphore,
 };
-use tests::{content, local, names, with_source};
+use tests::processes::wait_for;
+use tests::{content, copy, local, names, slow_copy, with_source};
 use tokio::runtime::Builder;
 
 fn one() -> Semaphore {
     Semaphore::new(NonZero::new(1).unwrap())
-}
-
-fn convert(directory: &Path, name: &str) -> Convert {
-    Convert::new(Source::raw(directory.join("a")), Target::new(directory.join(name), Raw::new()))
-}
-
-/// One that takes half a minute.
-fn slow(directory: &Path, name: &str) -> Convert {
-    convert(directory, name).rate(ByteSize::kib(32))
-}
-
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "it never came to this: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Runs what another executor does, and remembers when each command began and ended.
@@ -78,7 +61,7 @@ fn so_many_operations_run_at_once_and_no_more() {
                 scope.spawn(move || {
                     // Each is a client of its own; one operation in each is a convert with its checks.
                     let client = QemuImg::new(executor).semaphore(semaphore).checks(Checks::all());
-                    client.convert(&convert(here, &format!("{places}.{n}"))).unwrap();
+                    client.convert(&copy(here, format!("{places}.{n}"))).unwrap();
                 });
             }
         });
@@ -96,8 +79,8 @@ fn an_operation_is_all_that_belongs_to_it() {
     std::thread::scope(|scope| {
         for n in ["b", "c", "d"] {
             let client = QemuImg::new(&executor).semaphore(semaphore.clone()).checks(Checks::none().verify(true));
-            let convert = convert(directory.path(), n);
-            scope.spawn(move || client.convert(&convert).unwrap());
+            let copy = copy(directory.path(), n);
+            scope.spawn(move || client.convert(&copy).unwrap());
         }
     });
     let begun = executor.0.into_inner().unwrap().into_iter().filter(|(_, begins)| *begins).map(|(name, _)| name);
@@ -114,14 +97,14 @@ fn what_only_reads_headers_does_not_wait() {
     client().create(&Create::new(&qcow2, Qcow2::new(), ByteSize::mib(1))).unwrap();
     std::thread::scope(|scope| {
         let busy = client().cancel(token.clone());
-        let busy = scope.spawn(move || busy.convert(&slow(here, "b")).unwrap_err().kind());
-        wait_until("it runs", || semaphore.free() == 0);
+        let busy = scope.spawn(move || busy.convert(&slow_copy(here, "b")).unwrap_err().kind());
+        wait_for("it runs", || semaphore.free() == 0);
         client().info(&Info::new(Source::qcow2(&qcow2))).unwrap();
         client().snapshot(&Snapshot::list(Source::qcow2(&qcow2))).unwrap();
         client().qemu_version().unwrap();
         // And this does.
         let waits = scope.spawn(|| client().check(&Check::new(Source::qcow2(&qcow2))));
-        wait_until("it waits", || semaphore.waiting() == 1);
+        wait_for("it waits", || semaphore.waiting() == 1);
         assert!(!waits.is_finished());
         token.cancel();
         assert_eq!(busy.join().unwrap(), ErrorKind::Cancelled);
@@ -141,16 +124,16 @@ fn who_waits_can_be_cancelled_and_is_timed_from_the_start() {
     let [busy, thread, task] = [0; 3].map(|_| CancelToken::new().unwrap());
     std::thread::scope(|scope| {
         let first = client().cancel(busy.clone());
-        scope.spawn(move || first.convert(&slow(here, "b")).unwrap_err());
-        wait_until("it runs", || semaphore.free() == 0);
+        scope.spawn(move || first.convert(&slow_copy(here, "b")).unwrap_err());
+        wait_for("it runs", || semaphore.free() == 0);
         let second = client().cancel(thread.clone());
-        let second = scope.spawn(move || second.convert(&convert(here, "c")).unwrap_err());
+        let second = scope.spawn(move || second.convert(&copy(here, "c")).unwrap_err());
         let third = client().cancel(task.clone()).into_async();
-        let third = scope.spawn(move || runtime.block_on(third.convert(&convert(here, "d"))).unwrap_err());
+        let third = scope.spawn(move || runtime.block_on(third.convert(&copy(here, "d"))).unwrap_err());
         // It waits longer than it may run.
         let patient = client().data_timeout(Some(Duration::from_millis(500)));
-        let patient = scope.spawn(move || patient.convert(&convert(here, "e")).map(drop));
-        wait_until("they wait", || semaphore.waiting() == 3);
+        let patient = scope.spawn(move || patient.convert(&copy(here, "e")).map(drop));
+        wait_for("they wait", || semaphore.waiting() == 3);
         for (token, waits) in [(thread, second), (task, third)] {
             token.cancel();
             let error = waits.join().unwrap();
@@ -178,21 +161,21 @@ fn a_place_is_given_back_whatever_happens() {
     let client = || QemuImg::new(local()).semaphore(semaphore.clone());
     let is_free = || assert_eq!((semaphore.free(), semaphore.waiting()), (1, 0));
 
-    client().convert(&convert(here, "no/b")).unwrap_err();
+    client().convert(&copy(here, "no/b")).unwrap_err();
     is_free();
     let panics = client().on_progress(|_| panic!("the listener"));
-    assert!(catch_unwind(AssertUnwindSafe(|| panics.convert(&convert(here, "b")))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| panics.convert(&copy(here, "b")))).is_err());
     is_free();
     QemuImg::new(LocalExecutor::with_program("/no/qemu-img"))
         .semaphore(semaphore.clone())
-        .convert(&convert(here, "b"))
+        .convert(&copy(here, "b"))
         .unwrap_err();
     is_free();
 
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let awaited = client().into_async();
     runtime.block_on(async {
-        let (slow, second) = (slow(here, "b"), convert(here, "c"));
+        let (slow, second) = (slow_copy(here, "b"), copy(here, "c"));
         let short = Duration::from_millis(100);
         // One is dropped while it runs, the other while it waits.
         let mut first = Box::pin(awaited.convert(&slow));
@@ -213,13 +196,13 @@ fn while_an_image_is_locked_others_have_the_place() {
     std::thread::scope(|scope| {
         // It holds the lock of `b`, and has no place.
         let other = QemuImg::new(local()).cancel(token.clone());
-        scope.spawn(move || other.convert(&slow(here, "b")).unwrap_err());
-        wait_until("it writes", || here.join(".b.partial").exists());
+        scope.spawn(move || other.convert(&slow_copy(here, "b")).unwrap_err());
+        wait_for("it writes", || here.join(".b.partial").exists());
         let client = || QemuImg::new(local()).semaphore(semaphore.clone());
         let patient = client().wait_for_locks(Duration::from_secs(60));
-        let patient = scope.spawn(move || patient.convert(&convert(here, "b")).map(drop));
+        let patient = scope.spawn(move || patient.convert(&copy(here, "b")).map(drop));
         for n in ["c", "d", "e"] {
-            client().convert(&convert(here, n)).unwrap();
+            client().convert(&copy(here, n)).unwrap();
         }
         assert!(!patient.is_finished());
         token.cancel();

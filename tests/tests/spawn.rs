@@ -7,12 +7,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use qemu_cmd::{ByteSize, CommandLine, Info, Invocation, Source};
 use qemu_exec::{Error, ErrorKind, Executor as _, Limits, LocalExecutor, Request};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
-use tests::{Report, executable, qemu_img, reporter, scratch};
+use tests::processes::{assert_passed, processes_about, wait_until};
+use tests::{Report, executable, fifo, qemu_img, reporter, scratch};
 
 fn info(path: impl AsRef<Path>) -> Invocation {
     Info::new(Source::raw(path.as_ref())).invocation().unwrap()
@@ -117,34 +117,10 @@ fn many_secrets() {
     }
 }
 
-/// The processes that have this path among their arguments.
-fn processes_about(path: &Path) -> Vec<Pid> {
-    let path = path.to_str().unwrap();
-    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| {
-        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(path))
-    })
-    .filter_map(Pid::from_raw)
-    .collect()
-}
-
-/// Whether it was so within ten seconds.
-fn wait_until(mut is_so: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !is_so() {
-        if Instant::now() >= deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    true
-}
-
 #[test]
 fn a_child_does_not_outlive_its_parent() {
     let directory = scratch();
-    let fifo = directory.path().join("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap();
+    let fifo = fifo(directory.path());
     for options in [&["--timeout=none"][..], &["--timeout=none", "--limit-cpu=none", "--limit-memory=none"]] {
         let mut parent = Command::new(env!("CARGO_BIN_EXE_qimg-under-test"))
             .arg("--qemu-img")
@@ -207,7 +183,7 @@ fn nothing_is_started_whose_end_nobody_would_be_told() {
         let mut again = Command::new("env");
         again.arg("--ignore-signal=CHLD").arg(std::env::current_exe().unwrap()).args([NAME, "--exact"]);
         let output = again.env(PROGRAM, &program).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_passed(&output);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "it ran");
         return;
     };

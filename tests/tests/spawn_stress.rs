@@ -13,12 +13,12 @@ use std::time::Duration;
 use qemu_cmd::{ByteSize, CommandLine, Invocation};
 use qemu_exec::{Executor as _, Limits, LocalExecutor, Request};
 use rustix::process::{Signal, WaitOptions, getpid, kill_process, waitpid};
-use tests::{Report, reporter, scratch};
+use tests::{Report, long, reporter, scratch};
 
 const THREADS: usize = 16;
 
 fn children() -> usize {
-    if std::env::var_os("QEMU_TESTS_LONG").is_some() { 20_000 } else { 1_000 }
+    if long() { 20_000 } else { 1_000 }
 }
 
 /// A command with up to three secrets.

@@ -11,9 +11,9 @@ use qemu_exec::{
     SystemdRunExecutor,
 };
 use tests::hostile::plain;
-use tests::sshd::wait_until;
+use tests::processes::{is_running, wait_until};
 use tests::systemd::{delegated, in_a_service};
-use tests::{content, executable, fifo, is_running, local, names, passphrase, qemu_img, scratch};
+use tests::{content, executable, fifo, local, names, passphrase, qemu_img, scratch};
 
 /// One start of a systemd is shared by all, since it takes seconds.
 #[test]

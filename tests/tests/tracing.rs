@@ -3,14 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use qemu_cmd::{ByteSize, CommandLine, Compare, Convert, Create, Info, Qcow2, Raw, Secret, Source, Target};
+use qemu_cmd::{ByteSize, CommandLine, Compare, Create, Info, Qcow2, Secret, Source};
 use qemu_exec::fake::FakeExecutor;
 use qemu_exec::{AsyncExecutor as _, ErrorKind, Executor as _, LocalExecutor, QemuImg, Request};
-use tests::{PASSPHRASE, local, passphrase, scratch, sudo, with_source};
+use tests::{PASSPHRASE, copy, local, passphrase, scratch, slow_copy, sudo, with_source};
 use tokio::runtime::Builder;
 use tracing::subscriber::with_default;
 use tracing_subscriber::fmt::MakeWriter;
@@ -54,10 +53,6 @@ fn lines(act: impl FnOnce()) -> Vec<String> {
     text.lines().filter(|line| line.contains("qemu_exec")).map(str::to_owned).collect()
 }
 
-fn convert(directory: &Path, name: &str) -> Convert {
-    Convert::new(Source::raw(directory.join("a")), Target::new(directory.join(name), Raw::new()))
-}
-
 fn awaited<T>(future: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_io().build().unwrap().block_on(future)
 }
@@ -66,9 +61,8 @@ fn awaited<T>(future: impl Future<Output = T>) -> T {
 fn a_command_is_a_span_with_what_came_of_it() {
     let directory = with_source();
     let here = directory.path();
-    let blocking = lines(|| drop(QemuImg::new(local()).convert(&convert(here, "b")).unwrap()));
-    let asynchronous =
-        lines(|| drop(awaited(QemuImg::new(local()).into_async().convert(&convert(here, "c"))).unwrap()));
+    let blocking = lines(|| drop(QemuImg::new(local()).convert(&copy(here, "b")).unwrap()));
+    let asynchronous = lines(|| drop(awaited(QemuImg::new(local()).into_async().convert(&copy(here, "c"))).unwrap()));
     for (name, lines) in [("b", blocking), ("c", asynchronous)] {
         let [begins, ends] = &lines[..] else { panic!("{lines:#?}") };
         // By the name that the image has in the end.
@@ -97,8 +91,8 @@ fn an_error_is_its_kind_and_an_answer_is_none() {
     };
     fails("NotFound", &|| drop(client().info(&Info::new(Source::raw(here.join("no")))).unwrap_err()));
     fails("TimedOut", &|| {
-        let slow = convert(here, "b").rate(ByteSize::kib(32));
-        drop(client().data_timeout(Some(Duration::from_millis(300))).convert(&slow).unwrap_err());
+        let client = client().data_timeout(Some(Duration::from_millis(300)));
+        drop(client.convert(&slow_copy(here, "b")).unwrap_err());
     });
     fails("ProgramMissing", &|| {
         let nobody = QemuImg::new(LocalExecutor::with_program("/no/qemu-img"));

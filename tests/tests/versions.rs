@@ -62,7 +62,7 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[test]
 fn what_it_lacks_is_refused_and_what_it_has_is_not() {
-    let version: QemuVersion = String::from_utf8(bare(["--version"]).stdout).unwrap().parse().unwrap();
+    let version = tests::version();
     for at in 0..newer(Path::new("/")).len() {
         let directory = furnished();
         let (command, refusal) = newer(directory.path()).into_iter().nth(at).unwrap();

@@ -58,7 +58,7 @@ pub fn run<E: Executor>(
         let command = strategy.new_tree(&mut runner).unwrap().current();
         let Ok(invocation) = command.invocation() else { continue };
         scene.set();
-        let line = CommandLine::parse(scene.argv(&invocation)).unwrap();
+        let line = CommandLine::parse(crate::argv(&invocation)).unwrap();
         let limits = Limits::none().file_size(ByteSize::mib(64)).core(ByteSize::bytes(0));
         let request = Request::new(&invocation).limits(limits).timeout(Some(Duration::from_secs(4)));
         let outcome = executor.run(request);
@@ -66,12 +66,7 @@ pub fn run<E: Executor>(
         let verdict = match (&outcome, lack) {
             (Err(error), _) => Verdict::Wrong(format!("it did not start: {error}")),
             (Ok(outcome), None) => Verdict::of(outcome, probes(&line)),
-            (Ok(outcome), Some(_))
-                if matches!(outcome.end, End::Exited(_))
-                    && outcome.clone().ok(&invocation, &Limits::none()).is_err() =>
-            {
-                Verdict::Unsupported
-            }
+            (Ok(outcome), Some(_)) if matches!(outcome.end, End::Exited(1..)) => Verdict::Unsupported,
             (Ok(_), Some(lack)) => Verdict::Wrong(format!("{lack}, but it ran")),
         };
         if let Verdict::Wrong(why) = &verdict {

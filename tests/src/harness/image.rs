@@ -5,7 +5,7 @@ use std::path::Path;
 
 use qemu_cmd::{Convert, Format, NewImage, Parallels, Qcow, Qed, Source, Target, Vdi, Vhdx, Vmdk, Vpc};
 
-use crate::{Kind, client, scratch, write_fixture};
+use crate::{Kind, client, read, scratch, write_fixture};
 
 /// A format, encrypted or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,14 +102,6 @@ impl Image {
         }
         read(source)
     }
-}
-
-/// Has the reference read an image.
-pub(super) fn read(source: Source) -> Result<Vec<u8>, qemu_exec::Error> {
-    let directory = scratch();
-    let raw = directory.path().join("raw");
-    client().convert(&Convert::new(source, Kind::Raw.target(&raw)))?;
-    Ok(std::fs::read(raw).unwrap())
 }
 
 impl fmt::Display for Image {

@@ -13,9 +13,8 @@ use qemu_exec::{ErrorKind, Executor, QemuImg};
 use qemu_info::{CheckVerdict, Comparison, FormatSpecific};
 use tempfile::TempDir;
 
-use super::image::read;
 use super::{Cell, Image, Verdict};
-use crate::{Kind, content, passphrase, scratch, write_fixture};
+use crate::{Kind, content, passphrase, read, scratch, write_fixture};
 
 /// Their names: those of the subcommands, and of `convert` what it is done for.
 pub const OPERATIONS: [&str; 19] = [

@@ -127,16 +127,6 @@ impl Scene {
         world.places(places).images(prop_oneof![8 => images(), 1 => elsewhere])
     }
 
-    /// The arguments, with the secrets among them.
-    #[must_use]
-    pub fn argv(&self, invocation: &Invocation) -> Vec<OsString> {
-        invocation.argv(|id| {
-            let (_, secret) = invocation.secrets().iter().find(|(other, _)| other == id).unwrap();
-            let text = std::str::from_utf8(secret.expose()).unwrap().replace(',', ",,");
-            format!("secret,id={id},data={text}").into()
-        })
-    }
-
     /// Runs the qemu-img under test in the directory, for not too long, and lets it write no file of more than 64 MiB.
     #[must_use]
     pub fn run(&self, args: &[OsString]) -> Output {

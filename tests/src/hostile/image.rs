@@ -87,7 +87,7 @@ impl Image {
         self.be32(at, kind).be32(at + 4, u32::try_from(data.len()).unwrap()).put(at + 8, data)
     }
 
-    /// With a checksum of VPC, the complement of the bytes' sum, at `at + 64` over `at..at + 512`, or as told.
+    /// With a checksum of VPC, the complement of the bytes' sum, at `start + field` over `length` bytes from `start`.
     #[must_use]
     pub fn sum(mut self, start: usize, length: usize, field: usize) -> Self {
         self.bytes[start + field..start + field + 4].fill(0);

@@ -1,5 +1,7 @@
 //! An image of every format that is as it should be, as small as can be.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use qemu_info::inspect::ImageFormat;
 
 use super::image::Image;
@@ -278,16 +280,11 @@ pub fn cloop() -> Image {
     image.be64(136, 160).be64(144, 200).be64(152, 240)
 }
 
-/// The base64 of DMG's list of chunks, as long as `bytes` say.
-fn base64(bytes: &[u8]) -> String {
-    base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes)
-}
-
 /// DMG of 64 KiB, all of it one chunk of zeros: the newest qemu wants at least one.
 #[must_use]
 pub fn dmg() -> Image {
     let chunks = Image::of_zeros(244).put(0, b"mish").be64(204 + 16, 128).bytes;
-    let list = format!("<data>{}</data>", base64(&chunks));
+    let list = format!("<data>{}</data>", BASE64_STANDARD.encode(&chunks));
     let trailer = Image::of_zeros(512).put(0, b"koly").be32(4, 4).be32(8, 512).be64(0xe0, list.len() as u64);
     Image::of_zeros(512).put(0, list.as_bytes()).put(512, &trailer.be64(0x1ec, 128).bytes)
 }

@@ -2,7 +2,6 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use qemu_info::inspect::Code::{
     self, BackingFile, DataFile, ExternalExtent, FormatMismatch, NestedFormat, Unsupported,
@@ -21,7 +20,7 @@ pub fn secret() -> Vec<u8> {
 /// Lays out what the images reach for: a file with the [`secret`], and a FIFO that nobody writes to.
 pub fn bait(host: &Path) {
     std::fs::write(host.join("secret"), secret()).unwrap();
-    assert!(Command::new("mkfifo").arg(host.join("fifo")).status().unwrap().success());
+    let _ = crate::fifo(host);
 }
 
 /// Every trick, on the [`bait`] in `host`.

@@ -8,7 +8,7 @@ use std::fs;
 use std::future::Future;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,7 +23,9 @@ use qemu_exec::{
     Progress, QemuImg, Request, Semaphore, open_image,
 };
 use qemu_info::inspect::{Inspected, Policy};
-use tests::{content, executable, is_running, local, names, scratch, sudo, with_source};
+use rustix::process::test_kill_process;
+use tests::processes::{is_running, processes_about, wait_for};
+use tests::{content, copy, executable, local, names, scratch, slow_copy, sudo, with_source};
 use tokio::runtime::{Builder, Runtime};
 
 fn client() -> QemuImg<LocalExecutor> {
@@ -33,33 +35,6 @@ fn client() -> QemuImg<LocalExecutor> {
 /// A runtime without a thread of its own, and without timers.
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_io().build().unwrap()
-}
-
-fn convert(directory: &Path, name: &str) -> Convert {
-    Convert::new(Source::raw(directory.join("a")), Target::new(directory.join(name), Raw::new()))
-}
-
-/// One that takes half a minute.
-fn slow(directory: &Path, name: &str) -> Convert {
-    convert(directory, name).rate(ByteSize::kib(32))
-}
-
-/// The processes whose arguments hold this text.
-fn processes(text: &Path) -> Vec<PathBuf> {
-    let text = text.as_os_str().as_encoded_bytes();
-    let entries = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    let has = |path: &PathBuf| {
-        fs::read(path.join("cmdline")).is_ok_and(|line| line.windows(text.len()).any(|window| window == text))
-    };
-    entries.filter(has).collect()
-}
-
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "it never came to this: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Polls a future until this holds, and no longer; it is not over by then.
@@ -80,26 +55,26 @@ fn is_writing(directory: &Path, name: &str) -> bool {
 fn a_future_that_is_dropped_leaves_nothing() {
     let directory = with_source();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let (client, convert_slowly) = (client().into_async(), slow(directory.path(), "b"));
+    let (client, slow) = (client().into_async(), slow_copy(directory.path(), "b"));
     let (mut seen, mut drops) = (Vec::new(), Vec::new());
     for _ in 0..5 {
-        let mut future = Box::pin(client.convert(&convert_slowly));
+        let mut future = Box::pin(client.convert(&slow));
         runtime.block_on(until(&mut future, || is_writing(directory.path(), "b")));
-        let running = processes(directory.path());
+        let running = processes_about(directory.path());
         assert_eq!(running.len(), 1);
         let before = Instant::now();
         drop(future);
         drops.push(before.elapsed());
         // At once, and not later.
         assert_eq!(names(directory.path()), ["a"]);
-        assert_eq!(processes(directory.path()), [] as [PathBuf; 0]);
+        assert!(processes_about(directory.path()).is_empty());
         seen.extend(running);
     }
     println!("a drop took {drops:?}");
     // A zombie would still be there, with no arguments.
-    wait_until("they are reaped", || !seen.iter().any(|process| process.exists()));
+    wait_for("they are reaped", || !seen.iter().any(|pid| test_kill_process(*pid).is_ok()));
     // The next one is kept from nothing.
-    runtime.block_on(client.convert(&convert(directory.path(), "b"))).unwrap();
+    runtime.block_on(client.convert(&copy(directory.path(), "b"))).unwrap();
     assert!(fs::read(directory.path().join("b")).unwrap() == content());
 }
 
@@ -111,9 +86,9 @@ fn a_future_that_is_dropped_at_any_time_leaves_nothing_or_an_image() {
     let client = client().into_async();
     let (mut done, mut dropped) = (0, 0);
     for round in 0..60 {
-        let (b, convert) = (directory.path().join("b"), convert(directory.path(), "b"));
+        let (b, copy) = (directory.path().join("b"), copy(directory.path(), "b"));
         let time = Duration::from_micros(round * 500);
-        let result = runtime.block_on(async { tokio::time::timeout(time, client.convert(&convert)).await });
+        let result = runtime.block_on(async { tokio::time::timeout(time, client.convert(&copy)).await });
         match result {
             Ok(result) => {
                 result.unwrap();
@@ -121,8 +96,8 @@ fn a_future_that_is_dropped_at_any_time_leaves_nothing_or_an_image() {
             }
             Err(_) => dropped += 1,
         }
-        let left = || (processes(directory.path()), directory.path().join(".b.partial").exists());
-        wait_until("nothing is left", || left() == (vec![], false));
+        let partial = directory.path().join(".b.partial");
+        wait_for("nothing is left", || processes_about(directory.path()).is_empty() && !partial.exists());
         if b.exists() {
             assert!(fs::read(&b).unwrap() == content());
             fs::remove_file(&b).unwrap();
@@ -135,16 +110,19 @@ fn a_future_that_is_dropped_at_any_time_leaves_nothing_or_an_image() {
 #[test]
 fn what_forks_and_ignores_term_goes_as_well() {
     let directory = scratch();
-    let program = executable(directory.path(), "#!/bin/sh\ntrap '' TERM\nsleep 977 &\nsleep 978\n");
+    // Seconds of our own, by which nobody else's are taken for ours.
+    let times = [977, 978].map(|seconds| format!("{seconds}.{}", std::process::id()));
+    let script = format!("#!/bin/sh\ntrap '' TERM\nsleep {} &\nsleep {}\n", times[0], times[1]);
+    let program = executable(directory.path(), &script);
     let client = QemuImg::new(LocalExecutor::with_program(&program)).into_async();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let info = Info::new(Source::raw("/a"));
     let mut future = Box::pin(client.info(&info));
-    let both = || [977, 978].iter().all(|time| is_running(Path::new(&time.to_string())));
+    let both = || times.iter().all(|time| is_running(Path::new(time)));
     runtime.block_on(until(&mut future, both));
     drop(future);
-    wait_until("all of the group is gone", || {
-        [977, 978].iter().all(|time| !is_running(Path::new(&time.to_string()))) && !is_running(&program)
+    wait_for("all of the group is gone", || {
+        !times.iter().any(|time| is_running(Path::new(time))) && !is_running(&program)
     });
 }
 
@@ -153,17 +131,17 @@ fn a_runtime_that_is_shut_down_ends_what_it_runs() {
     let directory = with_source();
     for runtime in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = { runtime }.enable_io().build().unwrap();
-        let (client, slow) = (client().into_async(), slow(directory.path(), "b"));
+        let (client, slow) = (client().into_async(), slow_copy(directory.path(), "b"));
         let task = runtime.spawn(async move { client.convert(&slow).await });
         let polled = |runtime: &Runtime| runtime.block_on(tokio::task::yield_now());
-        wait_until("it writes", || {
+        wait_for("it writes", || {
             polled(&runtime);
             is_writing(directory.path(), "b")
         });
         drop(runtime);
         assert!(task.is_finished());
         assert_eq!(names(directory.path()), ["a"]);
-        wait_until("it is gone", || processes(directory.path()).is_empty());
+        wait_for("it is gone", || processes_about(directory.path()).is_empty());
     }
 }
 
@@ -176,9 +154,9 @@ fn a_command_outlives_the_thread_that_began_it() {
     let runtime = runtime.unwrap();
     let (client, here) = (client().into_async(), directory.path().to_owned());
     // Four seconds.
-    let slow = convert(&here, "b").rate(ByteSize::kib(256));
+    let slow = copy(&here, "b").rate(ByteSize::kib(256));
     let task = runtime.spawn(async move { client.convert(&slow).await });
-    wait_until("it writes", || is_writing(&here, "b"));
+    wait_for("it writes", || is_writing(&here, "b"));
     // The worker stands still until another thread does its work, and then it is one too many, and ends.
     let gone = runtime.block_on(runtime.spawn(async {
         let (send, receive) = std::sync::mpsc::channel();
@@ -187,7 +165,7 @@ fn a_command_outlives_the_thread_that_began_it() {
         rustix::thread::gettid()
     }));
     let gone = format!("/proc/self/task/{}", gone.unwrap().as_raw_nonzero());
-    wait_until("the thread is gone", || !Path::new(&gone).exists());
+    wait_for("the thread is gone", || !Path::new(&gone).exists());
     runtime.block_on(task).unwrap().unwrap();
     assert!(fs::read(here.join("b")).unwrap() == content());
 }
@@ -204,15 +182,15 @@ fn sixty_four_at_once_take_no_threads() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while over.load(Ordering::Relaxed) == 0 {
-                most_processes.fetch_max(processes(directory.path()).len(), Ordering::Relaxed);
+                most_processes.fetch_max(processes_about(directory.path()).len(), Ordering::Relaxed);
                 most_threads.fetch_max(threads(&[NAME, "qemu-img-keeper"]), Ordering::Relaxed);
             }
         });
         let results = catch_unwind(AssertUnwindSafe(|| {
             let tasks: Vec<_> = (0..64)
                 .map(|n| {
-                    let (client, convert) = (Arc::clone(&client), convert(directory.path(), &n.to_string()));
-                    runtime.spawn(async move { client.convert(&convert).await })
+                    let (client, copy) = (Arc::clone(&client), copy(directory.path(), n.to_string()));
+                    runtime.spawn(async move { client.convert(&copy).await })
                 })
                 .collect();
             let wait = async {
@@ -277,23 +255,23 @@ fn whatever_ends_a_command_is_told() {
 
     let second = Some(Duration::from_secs(1));
     let before = Instant::now();
-    assert_eq!(kind(run(client().data_timeout(second), &slow(here, "b"))), ErrorKind::TimedOut);
+    assert_eq!(kind(run(client().data_timeout(second), &slow_copy(here, "b"))), ErrorKind::TimedOut);
     assert!(before.elapsed() >= Duration::from_secs(1) && before.elapsed() < Duration::from_secs(20));
 
     let script = "#!/bin/sh\nprintf '    (1.00/100%%)\\r'\nsleep 600\n";
     let stalls = QemuImg::new(LocalExecutor::with_program(executable(here, script))).stall_timeout(second);
-    assert_eq!(kind(run(stalls, &convert(here, "b"))), ErrorKind::Stalled);
+    assert_eq!(kind(run(stalls, &copy(here, "b"))), ErrorKind::Stalled);
     fs::remove_file(here.join("qemu-img")).unwrap();
 
     let token = CancelToken::new().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            wait_until("it writes", || is_writing(here, "b"));
+            wait_for("it writes", || is_writing(here, "b"));
             token.cancel();
         });
-        assert_eq!(kind(run(client().cancel(token.clone()), &slow(here, "b"))), ErrorKind::Cancelled);
+        assert_eq!(kind(run(client().cancel(token.clone()), &slow_copy(here, "b"))), ErrorKind::Cancelled);
     });
-    assert_eq!(kind(run(client(), &convert(here, "no/b"))), ErrorKind::NotFound);
+    assert_eq!(kind(run(client(), &copy(here, "no/b"))), ErrorKind::NotFound);
     assert_eq!(names(here), ["a"]);
 }
 
@@ -303,7 +281,7 @@ fn the_clock_is_that_of_the_machine() {
     let directory = with_source();
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let client = client().data_timeout(Some(Duration::from_secs(3600))).into_async();
-    runtime.block_on(client.convert(&convert(directory.path(), "b"))).unwrap();
+    runtime.block_on(client.convert(&copy(directory.path(), "b"))).unwrap();
 }
 
 #[test]
@@ -313,16 +291,16 @@ fn progress_is_told_and_a_listener_may_panic() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let push = Arc::clone(&seen);
     let listening = client().on_progress(move |progress: Progress| push.lock().unwrap().push(progress.percent()));
-    runtime().block_on(listening.into_async().convert(&convert(here, "b"))).unwrap();
+    runtime().block_on(listening.into_async().convert(&copy(here, "b"))).unwrap();
     let seen = seen.lock().unwrap();
     assert!(seen.is_sorted() && seen.last() == Some(&100.0), "{seen:?}");
     fs::remove_file(here.join("b")).unwrap();
 
     let panics = client().on_progress(|_| panic!("the listener")).into_async();
-    let result = catch_unwind(AssertUnwindSafe(|| runtime().block_on(panics.convert(&slow(here, "b")))));
+    let result = catch_unwind(AssertUnwindSafe(|| runtime().block_on(panics.convert(&slow_copy(here, "b")))));
     assert_eq!(result.unwrap_err().downcast_ref(), Some(&"the listener"));
     assert_eq!(names(here), ["a"]);
-    wait_until("it is gone", || processes(here).is_empty());
+    wait_for("it is gone", || processes_about(here).is_empty());
 }
 
 /// Every method, against the one that is not awaited.
@@ -379,16 +357,16 @@ fn through_sudo() {
     let directory = with_source();
     let here = directory.path();
     let client = QemuImg::new(sudo()).data_timeout(Some(Duration::from_secs(60))).into_async();
-    runtime().block_on(client.convert(&convert(here, "b"))).unwrap();
+    runtime().block_on(client.convert(&copy(here, "b"))).unwrap();
     assert!(fs::read(here.join("b")).unwrap() == content());
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let slow = slow(here, "c");
+    let slow = slow_copy(here, "c");
     let mut future = Box::pin(client.convert(&slow));
     // Not to be taken for one of the programs in front of qemu-img.
     let writes = || here.join("c").exists() || is_writing(here, "c");
     runtime.block_on(until(&mut future, writes));
     drop(future);
-    wait_until("it is gone", || processes(here).is_empty());
+    wait_for("it is gone", || processes_about(here).is_empty());
     assert!(!here.join(".c.partial").exists());
 }
 

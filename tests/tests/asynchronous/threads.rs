@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use qemu_cmd::{ByteSize, Info, Source};
 use qemu_exec::{AsyncExecutor as _, End, Request};
-use tests::{content, local, with_source};
+use tests::processes::{assert_passed, wait_for};
+use tests::{content, copy, local, with_source};
 use tokio::runtime::Builder;
 
-use crate::{client, convert, is_writing, until, wait_until};
+use crate::{client, is_writing, until};
 
 /// Whatever touches a disk is done by others than the thread that polls, the making of the unfinished file included; and a
 /// drop that comes just then does not wait for a server that does not answer.
@@ -25,7 +26,7 @@ fn no_disk_keeps_a_runtime_from_its_work() {
         let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
         fs::write(here.join("thread"), thread).unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let (client, convert) = (client().into_async(), convert(here, "b"));
+        let (client, convert) = (client().into_async(), copy(here, "b"));
         // That of flock(2) takes a second; it comes after the file is made.
         let mut future = Box::pin(client.convert(&convert));
         runtime.block_on(until(&mut future, || here.join(".b.partial").exists()));
@@ -33,7 +34,7 @@ fn no_disk_keeps_a_runtime_from_its_work() {
         drop(future);
         let took = before.elapsed();
         assert!(took < Duration::from_millis(500), "the drop took {took:?}");
-        wait_until("the file is gone", || !here.join(".b.partial").exists());
+        wait_for("the file is gone", || !here.join(".b.partial").exists());
         runtime.block_on(client.convert(&convert)).unwrap();
         return;
     }
@@ -47,7 +48,7 @@ fn no_disk_keeps_a_runtime_from_its_work() {
         .env(ROLE, directory.path())
         .output()
         .expect("this test needs strace");
-    assert!(output.status.success(), "{output:?}");
+    assert_passed(&output);
     let (trace, thread) =
         (fs::read_to_string(trace).unwrap(), fs::read_to_string(directory.path().join("thread")).unwrap());
     let by = |line: &&str| line.split_whitespace().next() == Some(&thread);
@@ -72,7 +73,7 @@ fn a_waker_that_panics_ends_no_other_command() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let client = client().into_async();
     // Four seconds.
-    let convert = convert(directory.path(), "b").rate(ByteSize::kib(256));
+    let convert = copy(directory.path(), "b").rate(ByteSize::kib(256));
     let mut other = Box::pin(client.convert(&convert));
     runtime.block_on(until(&mut other, || is_writing(directory.path(), "b")));
     let _here = runtime.enter();

@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use qemu_cmd::{CommandLine, Invocation, KeyVal, Location, ParseError, ParseErrorKind, QemuVersion};
-use tests::{bare, content, qemu_img, scratch};
+use qemu_cmd::{CommandLine, Invocation, KeyVal, Location, ParseError, ParseErrorKind};
+use tests::{content, qemu_img, scratch, version};
 
 mod lines;
 mod written;
@@ -37,10 +37,6 @@ fn parse(line: &str) -> Result<CommandLine, ParseError> {
 
 fn invocation(line: &str) -> Result<Invocation, ParseError> {
     parse(line)?.invocation()
-}
-
-fn version() -> QemuVersion {
-    String::from_utf8(bare(["--version"]).stdout).unwrap().parse().unwrap()
 }
 
 /// Runs the qemu-img under test in a directory. A version that never ends counts as one that fails.

@@ -65,7 +65,7 @@ fn a_job_that_is_given_up_leaves_nothing_and_makes_room_for_the_next() {
         // qemu-img opens the FIFO and waits; nobody writes to it.
         let late = service.archive(&endless, Duration::from_millis(300)).await;
         assert!(matches!(late, Err(JobError::TooLate)), "{late:?}");
-        assert!(!tests::is_running(&endless));
+        assert!(!tests::processes::is_running(&endless));
         assert_eq!(names(archive.path()), [""; 0]);
         service.archive(&disk, LONG).await.unwrap();
     });

@@ -13,10 +13,9 @@ use qemu_cmd::{ByteSize, Convert, Raw, Secret, Source, Target};
 use qemu_exec::{Executor, Publish, QemuImg, remove_leftovers};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tests::machine::{processes_about, signal};
-use tests::sshd::wait_until;
+use tests::processes::{processes_about, signal, wait_until};
 use tests::traces::{Needles, Places, Sight, locked};
-use tests::{content, local, names, scratch, sudo};
+use tests::{content, local, long, names, scratch, sudo};
 
 /// Who is the caller, and where.
 const DIRECTORY: &str = "FAULTS_CALLER_DIRECTORY";
@@ -34,7 +33,7 @@ const OLD: &[u8] = b"what was there";
 
 /// How many callers are killed.
 fn callers() -> usize {
-    if std::env::var_os("QEMU_TESTS_LONG").is_some() { 200 } else { 8 }
+    if long() { 200 } else { 8 }
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use qemu_cmd::{ByteSize, Convert, Info, Raw, Source, Target};
 use qemu_exec::{Error, ErrorKind, QemuImg};
 use rustix::process::Signal;
-use tests::machine::{Writer, innermost, processes_about, signal};
-use tests::sshd::wait_until;
+use tests::machine::Writer;
+use tests::processes::{assert_passed, innermost, processes_about, signal, wait_until};
 use tests::{Kind, fifo, local, scratch, sudo, write_fixture};
 
 const JUMPS: &str = r#"
@@ -83,7 +83,7 @@ fn deadlines_do_not_depend_on_the_wall_clock() {
             .env("LD_PRELOAD", library(directory.path()))
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_passed(&output);
         return;
     }
     // Here the clock jumps.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qemu_exec::{CancelToken, Error};
 use rustix::process::Signal;
-use tests::machine::signal;
+use tests::processes::signal;
 
 use crate::scene::{SOON, Scene};
 

@@ -80,7 +80,7 @@ pub fn loop_map(scene: &Scene) -> Result<(), Error> {
 /// A line for each sector: megabytes, of which the end is kept.
 pub fn salvage(scene: &Scene) -> Result<(), Error> {
     const LINE: usize = 60;
-    let mib = if std::env::var_os("QEMU_TESTS_LONG").is_some() { 64 } else { 10 };
+    let mib = if tests::long() { 64 } else { 10 };
     let source = scene.file("broken");
     std::fs::write(&source, vec![b'x'; mib << 20]).unwrap();
     let source = Source::raw(Blkdebug::new(source).inject_error(InjectError::new("none")));

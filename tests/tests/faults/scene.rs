@@ -11,8 +11,8 @@ use qemu_cmd::{ByteSize, Convert, Raw, Source, Target};
 use qemu_exec::{Error, ErrorKind, Executor, LocalExecutor, Publish, QemuImg, SudoExecutor};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
-use tests::machine::{SmallFileSystem, innermost, processes_about, signal};
-use tests::sshd::wait_until;
+use tests::machine::SmallFileSystem;
+use tests::processes::{innermost, processes_about, signal, wait_until};
 use tests::{Kind, content, names, scratch, write_fixture};
 
 /// Who runs qemu-img.

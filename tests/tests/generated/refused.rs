@@ -180,7 +180,7 @@ fn no_source_beside_a_node_is_probed() {
     assert!(invocation.to_string().contains(" -f raw "), "{invocation}");
     let scene = Scene::lay_out();
     scene.set();
-    let output = scene.run(&scene.argv(&invocation));
+    let output = scene.run(&tests::argv(&invocation));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let read = |name: &str| std::fs::read(scene.now(name)).unwrap();
     assert!(read("new").starts_with(&[read("raw"), read("qcow2")].concat()));

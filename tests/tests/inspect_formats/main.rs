@@ -13,7 +13,7 @@ use base64::Engine as _;
 use qemu_cmd::QemuVersion;
 use qemu_info::inspect::{Code, Extent, ImageFormat, Inspection, Inspector, Policy, Verdict, inspect_file};
 use serde_json::Value;
-use tests::{bare, client, scratch};
+use tests::{bare, scratch, version};
 
 /// Runs qemu-img in a directory, and returns whether it was content.
 fn qemu_img(directory: &Path, line: &str) -> bool {
@@ -29,7 +29,7 @@ fn qemu_img(directory: &Path, line: &str) -> bool {
 
 /// Whether the qemu-img is of this major version or a later one.
 fn since(major: u16) -> bool {
-    client().qemu_version().unwrap().unwrap() >= QemuVersion::new(major, 0, 0)
+    version() >= QemuVersion::new(major, 0, 0)
 }
 
 /// Debian built 5.2 without Parallels, which `hostile` has made by code.

@@ -1,17 +1,16 @@
 //! Servers for the tests, on this machine only: each ends with its value.
 
-use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tests::sshd::{Process, needs, on_some_port};
+use tests::processes::{Process, on_some_port};
 
 fn nbd_command(image: &Path) -> Command {
     let mut command = Command::new("qemu-nbd");
@@ -33,30 +32,6 @@ pub(crate) fn nbd_unix(image: &Path, socket: &Path, args: &[&str]) -> Process {
     let ready = || UnixStream::connect(socket).is_ok();
     let mut command = nbd_command(image);
     Process::start(command.arg("-k").arg(socket).args(args), "qemu-utils", ready).expect("qemu-nbd starts")
-}
-
-/// A loop device over a file.
-pub(crate) struct LoopDevice(pub(crate) PathBuf);
-
-fn losetup(args: &[&OsStr]) -> Output {
-    let output = Command::new("sudo").args(["-n", "losetup"]).args(args).output();
-    needs(output, "sudo", "sudo")
-}
-
-impl LoopDevice {
-    pub(crate) fn over(file: &Path) -> Self {
-        let output = losetup(&["--find".as_ref(), "--show".as_ref(), "--read-only".as_ref(), file.as_os_str()]);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "`sudo -n losetup` makes no loop device: {error}");
-        Self(text.trim().into())
-    }
-}
-
-impl Drop for LoopDevice {
-    fn drop(&mut self) {
-        losetup(&["--detach".as_ref(), self.0.as_os_str()]);
-    }
 }
 
 /// An HTTP server that has one file, and gives it to who sends these header lines.

@@ -4,16 +4,17 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::{TestCaseError, TestRunner};
 use qemu_cmd::strategies;
 use qemu_cmd::{Error, Info, KeyVal, Location, PROTOCOLS, Source, SourceForm};
+use tests::long;
+use tests::property::tries;
 
 type Checked = Result<(), TestCaseError>;
 
 fn check<S: Strategy>(strategy: S, property: impl Fn(S::Value) -> Checked) {
-    let cases = if std::env::var_os("QEMU_TESTS_LONG").is_some() { 10_000 } else { 1000 };
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    TestRunner::new(config).run(&strategy, property).unwrap_or_else(|failure| panic!("{failure}"));
+    let tries = tries(if long() { 10_000 } else { 1000 });
+    TestRunner::new(tries).run(&strategy, property).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// The operand that a place becomes in a form.

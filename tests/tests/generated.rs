@@ -12,27 +12,20 @@
 #[path = "generated/refused.rs"]
 mod refused;
 
-use std::hash::{BuildHasher as _, Hasher as _};
-
-use proptest::test_runner::{Config, RngSeed};
 use qemu_cmd::Subcommand;
 use qemu_exec::QemuImg;
 use tests::harness::generated;
 use tests::harness::scene::Scene;
-use tests::local;
+use tests::property::{given_seed, random_seed};
+use tests::{local, long};
 
 /// Runs accepted commands of a subcommand.
 fn run(subcommand: Subcommand) {
-    let is_long = std::env::var_os("QEMU_TESTS_LONG").is_some();
-    let seed = match Config::default().rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random if !is_long => 1,
-        RngSeed::Random => std::hash::RandomState::new().build_hasher().finish(),
-    };
+    let seed = given_seed().unwrap_or_else(|| if long() { random_seed() } else { 1 });
     let scene = Scene::lay_out();
     let executor = local().current_dir(scene.now(""));
     let version = QemuImg::new(&executor).qemu_version().unwrap();
-    let found = generated::run(&scene, &executor, version, subcommand, if is_long { 150 } else { 12 }, seed);
+    let found = generated::run(&scene, &executor, version, subcommand, if long() { 150 } else { 12 }, seed);
     let (name, wrong, verdicts) = (subcommand.as_str(), found.wrong, found.verdicts);
     assert!(
         wrong.is_empty(),

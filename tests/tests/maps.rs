@@ -12,6 +12,7 @@ use qemu_cmd::{Map, Source};
 use qemu_exec::{DryRunExecutor, ErrorKind, QemuImg};
 use qemu_info::{Error, ExtentsExt as _, MapExtent, MapExtents};
 use serde_json::{Value, json};
+use tests::property::tries;
 use tests::{bare, client, content, scratch};
 
 const KIB: u64 = 1 << 10;
@@ -156,7 +157,7 @@ fn streamed(json: &[u8], capacity: usize) -> Result<Vec<MapExtent>, Error> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(tries(128))]
 
     /// What is well-formed is read as serde_json reads it, whatever the reader's buffer; no part of it is.
     #[test]

@@ -1,49 +1,33 @@
 //! What is rendered parses back to the same command, and means the same when it is rendered again.
 //!
-//! `QEMU_TESTS_LONG=1` runs 10,000 accepted commands instead of 512; a failure prints the minimal one and the seed,
-//! which given in `PROPTEST_RNG_SEED` repeats it.
+//! `QEMU_TESTS_LONG=1` runs 10,000 accepted commands instead of 512.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::ffi::OsString;
-use std::hash::{BuildHasher as _, Hasher as _};
-
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 use qemu_cmd::strategies::{World, command};
-use qemu_cmd::{Command, Invocation, Subcommand};
-
-/// The arguments with the passphrases in them, as only a test may write them.
-fn argv(invocation: &Invocation) -> Vec<OsString> {
-    invocation.argv(|id| {
-        let (_, secret) = invocation.secrets().iter().find(|(other, _)| other == id).unwrap();
-        let text = std::str::from_utf8(secret.expose()).unwrap().replace(',', ",,");
-        format!("secret,id={id},data={text}").into()
-    })
-}
+use qemu_cmd::{Command, Subcommand};
+use tests::long;
+use tests::property::tries;
 
 #[test]
 fn every_command_parses_back() {
-    let cases = if std::env::var_os("QEMU_TESTS_LONG").is_some() { 10_000 } else { 512 };
-    let mut config = Config { cases, failure_persistence: None, max_global_rejects: 10 * cases, ..Config::default() };
-    let seed = match config.rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => std::hash::RandomState::new().build_hasher().finish(),
-    };
-    config.rng_seed = RngSeed::Fixed(seed);
+    let cases = if long() { 10_000 } else { 512 };
+    let config = Config { max_global_rejects: 10 * cases, ..tries(cases) };
     let result = TestRunner::new(config).run(&command(), |command| {
         let Ok(invocation) = command.invocation() else { return Err(TestCaseError::reject("refused")) };
-        let argv = argv(&invocation);
+        let argv = tests::argv(&invocation);
         let parsed = Command::parse(argv.clone());
         prop_assert!(parsed.is_ok(), "{invocation}\n{}", parsed.unwrap_err());
         let parsed = parsed.unwrap();
         prop_assert_eq!(&parsed, &command, "{}", invocation);
         let again = parsed.invocation();
         prop_assert!(again.is_ok(), "{invocation}\n{}", again.unwrap_err());
-        prop_assert_eq!(self::argv(&again.unwrap()), argv);
+        prop_assert_eq!(tests::argv(&again.unwrap()), argv);
         Ok(())
     });
-    result.unwrap_or_else(|failure| panic!("{failure}\nto repeat it: PROPTEST_RNG_SEED={seed}"));
+    result.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// Strategies that mostly give what is refused would test little, and such as give nothing that is, too.

@@ -16,6 +16,7 @@ use qemu_cmd::{
 use qemu_exec::fake::FakeExecutor;
 use qemu_exec::{Error, ErrorKind, Executor as _, Limit, Limits, Outcome, QemuImg, Request};
 use steps::{Step, step};
+use tests::property::tries;
 
 /// A chain to begin with, so that most commands have something to work on.
 fn chain() -> Vec<Step> {
@@ -35,13 +36,14 @@ fn chain() -> Vec<Step> {
 #[test]
 fn the_fake_does_what_the_real_one_does() {
     let (steps, done, compared) = (Cell::new(0), Cell::new(0), Cell::new(0));
-    // A few by default, since each is a hundred processes.
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { 24 };
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
-    // Every run the same, so that it is red for the change that made it so; what is asked for is drawn anew.
-    let mut runner = match std::env::var_os("PROPTEST_CASES") {
-        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
-        Some(_) => TestRunner::new(config),
+    // A few by default, since each is a hundred processes; and every run the same, so that it is red for the change that
+    // made it so. What is asked for is drawn anew.
+    let is_asked = ["PROPTEST_CASES", "PROPTEST_RNG_SEED"].into_iter().any(|name| std::env::var_os(name).is_some());
+    let cases = if is_asked { Config::default().cases } else { 24 };
+    let config = Config { max_shrink_iters: 200, failure_persistence: None, cases, ..Config::default() };
+    let mut runner = match is_asked {
+        false => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+        true => TestRunner::new(Config { max_shrink_iters: 200, ..tries(cases) }),
     };
     let result = runner.run(&proptest::collection::vec(step(), 1..12), |sequence| {
         let pair = Pair::new();

@@ -44,8 +44,3 @@ fn in_pieces(image: &Image, policy: &Policy, size: usize) -> Inspection {
         inspector.finish()
     })
 }
-
-/// Whether to try everything, rather than a part that is done in a minute.
-fn long() -> bool {
-    std::env::var_os("QEMU_TESTS_LONG").is_some()
-}

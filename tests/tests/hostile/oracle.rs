@@ -9,10 +9,10 @@ use qemu_info::inspect::{ImageFormat, Inspection, Name, Policy, Verdict};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::hostile::image::Image;
-use tests::{bare, qemu_img, scratch};
+use tests::{bare, long, qemu_img, scratch};
 
 use crate::limits::fits;
-use crate::{inspected, long, streamed};
+use crate::{inspected, streamed};
 
 /// Runs qemu-img with a gibibyte of addresses, ten seconds of CPU time and twenty of any.
 pub(crate) fn bounded<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {

@@ -1,8 +1,6 @@
 //! What holds of every command, checked on random ones and on the whole matrix of image kinds.
 //!
-//! Each property is tried on 256 random commands, or on 10,000 with `QEMU_TESTS_LONG` set. A failure prints the
-//! smallest command that still fails and the line that repeats it: the seed, given in `PROPTEST_RNG_SEED`, makes the
-//! same commands again. No file of regressions is kept: what once failed becomes a test of its own.
+//! Each property is tried on 256 random commands, or on 10,000 with `QEMU_TESTS_LONG` set.
 //!
 //! `grammar` reads arguments as qemu-img does, and on purpose not with the library's own reader; `reference` is the
 //! combinations.
@@ -14,33 +12,20 @@ mod reference;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::hash::{BuildHasher as _, Hasher as _};
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use qemu_cmd::strategies::{self, SECRET_MARK};
 use qemu_cmd::{Arg, CommandLine, Convert, Create, Error, Info, Invocation};
+use tests::long;
+use tests::property::tries;
 
 type Checked = Result<(), TestCaseError>;
 
 /// Tries a property on random values.
 fn check<S: Strategy>(strategy: &S, property: impl Fn(S::Value) -> Checked) {
-    let mut config = Config { failure_persistence: None, ..Config::default() };
-    let long = std::env::var_os("QEMU_TESTS_LONG").is_some();
-    if long {
-        config.cases = 10_000;
-    }
-    let seed = match config.rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => std::hash::RandomState::new().build_hasher().finish(),
-    };
-    config.rng_seed = RngSeed::Fixed(seed);
-    if let Err(failure) = TestRunner::new(config).run(strategy, property) {
-        let thread = std::thread::current();
-        let long = if long { "QEMU_TESTS_LONG=1 " } else { "" };
-        let test = thread.name().unwrap_or_default();
-        panic!("{failure}\nto repeat it: {long}PROPTEST_RNG_SEED={seed} cargo test -p tests --test properties {test}");
-    }
+    let cases = if long() { 10_000 } else { Config::default().cases };
+    TestRunner::new(tries(cases)).run(strategy, property).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// A command of any kind.

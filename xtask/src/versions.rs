@@ -12,8 +12,9 @@ use crate::run::{self, Error};
 /// The versions that are fetched, and the releases of Debian that have them. What is in `sid` goes on.
 const VERSIONS: [(&str, &str); 4] = [("5.2", "bullseye"), ("7.2", "bookworm"), ("10.0", "trixie"), ("11", "sid")];
 
-/// What is run against each: what it says, what it lacks, and what becomes of that.
-const TESTS: [&str; 3] = ["messages", "errors", "versions"];
+/// What is run against each: what it says, what it lacks, what becomes of that, and where images may lie. It has every
+/// driver, also where that of the system lacks those for HTTP and SSH.
+const TESTS: [&str; 4] = ["messages", "errors", "versions", "locations"];
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -87,7 +88,8 @@ fn fetch(place: &Path, version: &str, suite: &str) -> Result<PathBuf, Error> {
         run::run(&mut command)
     };
     apt_get(&["update"])?;
-    apt_get(&["-y", "--no-install-recommends", "--download-only", "install", "qemu-utils", "libc6"])?;
+    let packages = ["qemu-utils", "qemu-block-extra", "libc6"];
+    apt_get(&[&["-y", "--no-install-recommends", "--download-only", "install"][..], &packages].concat())?;
     let unpack = r#"set -e
         mkdir -p "$1"/usr/bin "$1"/usr/sbin "$1"/usr/lib "$1"/usr/lib64
         for d in bin sbin lib lib64; do [ -e "$1/$d" ] || ln -s "usr/$d" "$1/$d"; done

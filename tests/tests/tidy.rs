@@ -27,7 +27,8 @@ fn files() -> Vec<(String, String)> {
             let name = entry.file_name();
             match entry.file_type().unwrap() {
                 kind if kind.is_dir() && name != "target" && name != ".git" => walk(&entry.path(), found),
-                kind if kind.is_file() && name != "Cargo.lock" => found.push(entry.path()),
+                // In a work tree, `.git` is a file that names the place of the repository.
+                kind if kind.is_file() && name != "Cargo.lock" && name != ".git" => found.push(entry.path()),
                 _ => {}
             }
         }

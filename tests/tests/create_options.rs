@@ -55,7 +55,11 @@ fn qcow2_with_zstd() {
     let image = Qcow2::new().compression_type(CompressionType::Zstd).extended_l2(false);
     if let Err(error) = client().create(&Create::new(&path, image, ByteSize::mib(8))) {
         assert!(error.stderr().contains("Invalid parameter 'zstd'"), "{error}");
+        return;
     }
+    let info = client().info(&Info::new(Source::qcow2(&path))).unwrap();
+    let Some(qemu_info::FormatSpecific::Qcow2(qcow2)) = info.format_specific else { panic!("{info:?}") };
+    assert_eq!((qcow2.compression_type, qcow2.extended_l2), (qemu_info::CompressionType::Zstd, Some(false)));
 }
 
 #[test]

@@ -136,6 +136,14 @@ const ROLES: &[(&str, Role)] = &[
         let line = ["info".into(), "--object".into(), object, "--bogus".into()];
         let _shown = format!("{:?}", CommandLine::parse(line).unwrap_err());
     }),
+    ("a line with an option that is misspelt", |_| {
+        let object = OsString::from_vec(given("--objct=secret,id=s,data=", ""));
+        let _shown = format!("{:?}", CommandLine::parse(["info".into(), object, "a".into()]).unwrap_err());
+    }),
+    ("a line with a value too much", |_| {
+        let object = OsString::from_vec(given("--image-opts=secret,id=s,data=", ""));
+        let _shown = format!("{:?}", CommandLine::parse(["info".into(), object, "a".into()]).unwrap_err());
+    }),
     ("a line in half JSON", |_| parse(r#"{"qom-type": "secret", "id": "s", "data": ""#, "")),
     ("a line with another object", |_| parse("secret,id=t,data=", ",file=f")),
 ];

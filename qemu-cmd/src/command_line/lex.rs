@@ -45,8 +45,13 @@ fn split(
             only_operands = true;
             (Meaning::Terminator, None)
         } else {
-            let read = if dash("--") { reader.long(&arg) } else { reader.letters(&arg) };
-            read.map_err(|error| error.or_at(Some(at)))?
+            match if dash("--") { reader.long(&arg) } else { reader.letters(&arg) } {
+                Ok(read) => read,
+                Err(error) => {
+                    wipe(arg);
+                    return Err(error.or_at(Some(at)));
+                }
+            }
         };
         let args = std::iter::once(arg).chain(separate).map(Into::into).collect();
         pieces.push(Piece { at, args, meaning });
@@ -86,10 +91,19 @@ impl<F: FnMut() -> Option<OsString>> Reader<F> {
         if !text.is_empty() && "help".starts_with(text) && self.candidates(text).next().is_none() {
             return Ok((Meaning::Help, None));
         }
-        let (spec, name) = self.find_long(text)?;
+        let (spec, name) = match self.find_long(text) {
+            Ok(found) => found,
+            Err(error) => {
+                attached.into_iter().for_each(wipe);
+                return Err(error);
+            }
+        };
         let given = |value, value_at| Given { spec, name: Some(name), value, value_at };
         let (given, separate) = match (spec.value, attached) {
-            (None, Some(_)) => return Err(ParseErrorKind::UnexpectedValue { option: option.into_owned() }.into()),
+            (None, Some(value)) => {
+                wipe(value);
+                return Err(ParseErrorKind::UnexpectedValue { option: option.into_owned() }.into());
+            }
             (None, None) => (given(None, self.at), None),
             (Some(_), Some(value)) => (given(Some(value), self.at), None),
             (Some(_), None) => {

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use crate::command_line::{Given, Meaning, Piece};
 use crate::option_table::OperandSpec;
 use crate::redact::redact;
-use crate::{Arg, CommandLine, Subcommand};
+use crate::{Arg, Availability, CommandLine, Subcommand};
 
 /// Arguments that belong together, and what they do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,15 +73,15 @@ impl CommandLine {
 
     fn of_options(&self, options: &[Given]) -> String {
         let one = |given: &Given| {
-            let spelled = given.name.map_or_else(|| given.spec.spelled(), crate::option_table::Spelling::spelled);
+            let spelled = given.spelled();
             let since = match given.name.map_or(given.spec.availability, |name| name.availability) {
-                _ if !given.spec.availability.is_always() => format!(" (since {})", given.spec.availability.since),
-                name if !name.is_always() => format!(" ({spelled} since {})", name.since),
+                _ if !given.spec.availability.is_always() => format!(" ({})", since(given.spec.availability)),
+                name if !name.is_always() => format!(" ({spelled} {})", since(name)),
                 _ => String::new(),
             };
-            // With several in an argument, or the name cut short, it is said which is meant.
             (spelled, format!("{}{since}", given.spec.doc))
         };
+        // With several in an argument it is said which is meant.
         let mut all: Vec<(String, String)> = options.iter().map(one).collect();
         match (all.pop(), all.is_empty()) {
             (Some((_, only)), true) => only,
@@ -116,6 +116,16 @@ impl CommandLine {
         let node = if is_node && is_image { ", as a key=value node" } else { "" };
         let parts = if is_image { self.parts_of_operand(operand, is_node) } else { Vec::new() };
         (format!("{name}: {doc}{node}"), parts)
+    }
+}
+
+/// In which versions it exists, in words.
+fn since(availability: Availability) -> String {
+    let Availability { since, elsewhere, removed } = availability;
+    match (elsewhere, removed) {
+        (_, Some(removed)) => format!("since {since}, before {removed}"),
+        (Some(elsewhere), None) => format!("since {since} in Debian, elsewhere since {elsewhere}"),
+        (None, None) => format!("since {since}"),
     }
 }
 
@@ -179,5 +189,8 @@ mod tests {
     fn what_is_new_is_said() {
         assert!(explain(&["rebase", "-c", "-b", "", "a"])[1].1.ends_with(" (since 8.2)"));
         assert!(explain(&["convert", "--no-c", "a", "b"])[1].1.ends_with(" (--no-create since 10.1)"));
+        let quiet = " (--quiet since 10.0 in Debian, elsewhere since 10.1)";
+        assert!(explain(&["convert", "--quiet", "a", "b"])[1].1.ends_with(quiet));
+        assert!(explain(&["info", "-b", "a"])[1].1.ends_with(" (-b since 10.0, before 10.1)"));
     }
 }

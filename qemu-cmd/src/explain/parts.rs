@@ -1,10 +1,12 @@
 //! What is in a list: create options, the properties of an object, the keys of a node.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use super::Explained;
 use crate::command_line::{Given, node};
 use crate::option_table::{ValueKind, keys};
+use crate::os::split_once;
 use crate::redact::redact;
 use crate::{CommandLine, KeyVal, Subcommand};
 
@@ -43,10 +45,10 @@ impl CommandLine {
     /// The keys of an operand, if it is a node.
     pub(super) fn parts_of_operand(&self, operand: &OsStr, is_node: bool) -> Vec<Explained> {
         let value = match self.subcommand() {
-            Subcommand::Dd => operand.to_str().and_then(|text| text.strip_prefix("if=")).map_or(operand, OsStr::new),
-            _ => operand,
+            Subcommand::Dd => split_once(operand, b'=').map_or_else(|| operand.into(), |(_, value)| Cow::Owned(value)),
+            _ => Cow::Borrowed(operand),
         };
-        let Some(node) = node(value, is_node) else { return Vec::new() };
+        let Some(node) = node(&value, is_node) else { return Vec::new() };
         explained(&node, |key| of_node(&node, key))
     }
 }
@@ -185,6 +187,16 @@ mod tests {
             parts(&["info", "--object=tls-creds-x509,id=t,dir=/d,zzz=1", "a"], 1)[2..],
             ["dir=/d: the directory with the credentials", "zzz=1: no property of tls-creds-x509 that is known here"]
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_node_that_is_not_utf8_is_taken_apart_too() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let input = std::ffi::OsStr::from_bytes(b"if=driver=raw,file.filename=\xff");
+        let line = CommandLine::parse(["dd".into(), "--image-opts".into(), input.into(), "of=b".into()]).unwrap();
+        let meanings: Vec<_> = line.explain()[2].parts.iter().map(|part| part.meaning.clone()).collect();
+        assert_eq!(meanings, ["the node's format or protocol", "the path"]);
     }
 
     #[test]

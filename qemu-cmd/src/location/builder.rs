@@ -138,17 +138,10 @@ pub(super) fn secret(node: &KeyVal, key: &str) -> Option<SecretId> {
     SecretId::new(value::<String>(node, key)?).ok()
 }
 
-/// The keys below `key`, without it.
-pub(super) fn below(node: &KeyVal, key: &str) -> KeyVal {
-    let below = node.iter().filter_map(|(name, value)| Some((name.strip_prefix(key)?.strip_prefix('.')?, value)));
-    below.fold(KeyVal::new(), |node, (name, value)| node.with(name, value))
-}
-
 /// The place below `key`, if there is one.
 pub(super) fn child(node: &KeyVal, key: &str) -> Option<Location> {
-    let below = below(node, key);
-    below.iter().next()?;
-    Some(Location::from_node(below))
+    let below = node.below(&[key, "."].concat());
+    (!below.is_empty()).then(|| Location::from_node(below))
 }
 
 /// The elements of a list: `key.0`, `key.1` and so on, each with what `read` makes of it.

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use super::{Driver, Location, protocol};
 use crate::os::units;
+use crate::redact::is_password;
 use crate::{Error, KeyVal, rules};
 
 /// The keys of a protocol node, for a driver that has no type of its own or with options that the type does not
@@ -54,7 +55,7 @@ impl Driver for OpenNode {
             if units(value).contains(&0) {
                 return Err(Error::LocationPartNul { driver: "node", part: key.to_owned() });
             }
-            if matches!(key.rsplit('.').next(), Some("password" | "cookie")) {
+            if is_password(key) {
                 let instead = "give the id of a secret object as `password-secret` or `cookie-secret`";
                 return Err(Error::SecretInLocation { what: format!("key `{key}`"), instead });
             }

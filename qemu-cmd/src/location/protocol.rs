@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use super::rbd;
 use crate::Error;
 
-/// The protocols that a plain name can start with (`NAME:…`), of every supported version.
+/// The protocols that a plain name can start with (`NAME:…`), of every supported version and every build of it.
 pub const PROTOCOLS: &[&str] = &[
     "blkdebug",
     "blkreplay",
@@ -22,6 +22,7 @@ pub const PROTOCOLS: &[&str] = &[
     "host_device",
     "http",
     "https",
+    "io_uring",
     "iscsi",
     "iser",
     "json",
@@ -32,12 +33,16 @@ pub const PROTOCOLS: &[&str] = &[
     "null-aio",
     "null-co",
     "nvme",
+    "nvme-io_uring",
     "quorum",
     "rbd",
     "sheepdog",
     "sheepdog+tcp",
     "sheepdog+unix",
     "ssh",
+    "virtio-blk-vfio-pci",
+    "virtio-blk-vhost-user",
+    "virtio-blk-vhost-vdpa",
     "vxhs",
 ];
 

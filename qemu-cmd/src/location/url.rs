@@ -105,14 +105,14 @@ impl Url {
 /// Why qemu, or the libcurl that it uses, does not take the URL.
 fn reason_against(url: &str) -> Option<&'static str> {
     const NOT_IN_HOSTS: &str = "\\^`{}|<>\"'*=;,+&()!$[]";
-    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| SCHEMES.contains(scheme)) else {
+    let Some((_, rest)) = url.split_once("://").filter(|(scheme, _)| SCHEMES.contains(scheme)) else {
         return Some("it must start with `http://`, `https://`, `ftp://` or `ftps://`");
     };
     if url.chars().any(|c| c == ' ' || c.is_ascii_control()) {
         return Some("spaces and control characters must be percent-encoded");
     }
     // libcurl takes slashes in excess for one URL or for another, depending on its version.
-    if scheme.is_empty() || rest.starts_with('/') {
+    if rest.starts_with('/') {
         return Some("it has no host");
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -18,15 +18,33 @@ impl Reader<'_> {
         Ok(found.into_iter().fold(source, Source::object))
     }
 
-    /// Adds the object with the id, behind those that it names itself.
+    /// Adds the object with the id, behind the secrets that it names itself.
     fn find(&self, id: &OsStr, found: &mut Vec<Object>) -> Result<(), ParseError> {
-        if found.iter().any(|object| object.id().as_str() == id) {
+        let is_known = |found: &[Object], id: &OsStr| found.iter().any(|object| object.id().as_str() == id);
+        if is_known(found, id) {
             return Ok(());
         }
+        let object = self.object(id)?;
+        for id in object.references() {
+            if is_known(found, id) {
+                continue;
+            }
+            let secret = self.object(id)?;
+            // Another object is none to qemu, and could name its own, or those above it.
+            if secret.references().next().is_some() {
+                return Err(ParseErrorKind::NoSecret { id: id.to_string_lossy().into_owned() }.into());
+            }
+            found.push(secret);
+        }
+        found.push(object);
+        Ok(())
+    }
+
+    /// The object with the id.
+    fn object(&self, id: &OsStr) -> Result<Object, ParseError> {
         let name = id.to_string_lossy();
         if self.line.secret_objects().iter().any(|object| object.id.as_str() == id) {
-            found.push(Object::secret(SecretId::new(name.as_ref())?, self.secret(&name)?));
-            return Ok(());
+            return Ok(Object::secret(SecretId::new(name.as_ref())?, self.secret(&name)?));
         }
         let mut lists = self.line.values("object").filter_map(KeyVal::parse_object);
         let mut list = lists
@@ -35,12 +53,7 @@ impl Reader<'_> {
         let qom_type = list.take("qom-type").unwrap_or_default().to_string_lossy().into_owned();
         list.take("id");
         let new = Object::new(qom_type, SecretId::new(name)?);
-        let object = list.iter().fold(new, |object, (name, value)| object.property(name, value));
-        for id in object.references() {
-            self.find(id, found)?;
-        }
-        found.push(object);
-        Ok(())
+        Ok(list.iter().fold(new, |object, (name, value)| object.property(name, value)))
     }
 
     /// The key of an object of the command line, which a list's key names.

@@ -170,7 +170,8 @@ impl Invocation {
     }
 
     /// The places that the command is told to read: images, and the headers and backing images that are given for
-    /// them. What an image itself names, such as its backing file, is not among them.
+    /// them. What an image itself names, such as its backing file, is not among them. One that is given as a
+    /// backing file has the name that is given, which is relative to the image's directory.
     #[must_use]
     pub fn reads(&self) -> &[Location] {
         &self.reads

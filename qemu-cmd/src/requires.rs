@@ -165,8 +165,7 @@ impl CommandLine {
     /// Since 6.1 a backing file is given with its format.
     fn of_probed_backing(&self) -> Option<Feature> {
         let name = match self.subcommand() {
-            Subcommand::Create | Subcommand::Convert => self.backing_name(),
-            Subcommand::Rebase => self.value("b"),
+            Subcommand::Create | Subcommand::Convert | Subcommand::Rebase => self.backing_name(),
             _ => None,
         };
         let probed = name.is_some_and(|name| !name.is_empty())

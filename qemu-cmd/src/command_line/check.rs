@@ -29,15 +29,16 @@ fn check_operands(line: &CommandLine) -> Result<(), ParseError> {
         return Ok(());
     }
     let given = line.operands().count();
-    let mut min = spec.operands.iter().fold(0, |sum, operand| operand.min.saturating_add(sum));
-    let mut max = spec.operands.iter().fold(0, |sum, operand| operand.max.saturating_add(sum));
-    if line.subcommand == Subcommand::Bitmap && rules::removes_all_bitmaps_only(line) {
-        (min, max) = (1, 1);
-    }
+    let min = spec.operands.iter().fold(0, |sum, operand| operand.min.saturating_add(sum));
+    let max = spec.operands.iter().fold(0, |sum, operand| operand.max.saturating_add(sum));
+    let (min, max, needs) = match line.subcommand {
+        Subcommand::Bitmap if rules::removes_all_bitmaps_only(line) => (1, 1, "one image if all bitmaps are removed"),
+        _ => (min, max, spec.needs),
+    };
     if (min..=max).contains(&given) {
         return Ok(());
     }
-    let error = ParseErrorKind::Operands { subcommand: spec.name, needs: spec.needs, given };
+    let error = ParseErrorKind::Operands { subcommand: spec.name, needs, given };
     // The first that is too many, if there are.
     Err(line.at_operand(max, error))
 }

@@ -12,37 +12,38 @@ impl CommandLine {
         self.writes().into_iter().next()
     }
 
-    /// The images that it is told to read. What is changed in place is read too.
+    /// The images that it is told to read. What is changed in place is read too. A backing file is there by the name
+    /// that was given, which is relative to the image's directory.
     #[must_use]
     pub fn reads(&self) -> Vec<Location> {
+        let other = match self.subcommand {
+            // Of a new image, unless it is not opened.
+            Subcommand::Convert | Subcommand::Create if !self.has("u") && !self.has("n") => self.backing_name(),
+            Subcommand::Rebase if !self.has("u") => self.backing_name(),
+            Subcommand::Bitmap => self.value("b"),
+            _ => None,
+        };
+        let other = other.filter(|name| !name.is_empty()).map(Location::from_plain_name);
+        self.sources().into_iter().chain(other).collect()
+    }
+
+    /// The same without the second images that options name.
+    pub(super) fn sources(&self) -> Vec<Location> {
         let opts = self.has("image-opts");
-        let mut operands: Vec<&OsStr> = self.operands().collect();
-        let mut others = Vec::new();
+        if self.subcommand == Subcommand::Dd {
+            return self.dd_operand("if").iter().flat_map(|name| locations(name, opts)).collect();
+        }
+        let (mut operands, mut below): (Vec<&OsStr>, _) = (self.operands().collect(), Vec::new());
         match self.subcommand {
             Subcommand::Convert => {
                 let target = operands.pop().filter(|_| self.has("target-image-opts"));
-                others.extend(target.into_iter().flat_map(|name| locations(name, true).into_iter().skip(1)));
-                others.extend(self.backing());
+                below.extend(target.into_iter().flat_map(|name| locations(name, true).into_iter().skip(1)));
             }
-            Subcommand::Create => {
-                operands.clear();
-                others.extend(self.backing());
-            }
-            Subcommand::Dd => {
-                let input = self.dd_operand("if");
-                return input.iter().flat_map(|name| locations(name, opts)).collect();
-            }
-            Subcommand::Rebase if !self.has("u") => {
-                others.extend(self.value("b").filter(|name| !name.is_empty()).map(Location::from_plain_name));
-            }
-            Subcommand::Bitmap => {
-                operands.truncate(1);
-                others.extend(self.value("b").map(Location::from_plain_name));
-            }
-            Subcommand::Resize => operands.truncate(1),
+            Subcommand::Create => operands.clear(),
+            Subcommand::Bitmap | Subcommand::Resize => operands.truncate(1),
             _ => {}
         }
-        operands.into_iter().flat_map(|name| locations(name, opts)).chain(others).collect()
+        operands.into_iter().flat_map(|name| locations(name, opts)).chain(below).collect()
     }
 
     /// The images that it is told to write.
@@ -77,30 +78,39 @@ impl CommandLine {
         (!below.is_empty()).then(|| bottom(&below))
     }
 
-    /// The operands that are nodes.
+    /// The operands that are nodes, in either syntax.
     pub(crate) fn nodes(&self) -> Vec<KeyVal> {
-        let (opts, target_opts) = (self.has("image-opts"), self.has("target-image-opts"));
-        let read = |operand: &OsStr| node(operand, opts).or_else(|| node(operand, target_opts));
+        let opts = self.has("image-opts");
+        let mut operands: Vec<&OsStr> = self.operands().collect();
+        let mut target = None;
         match self.subcommand {
-            Subcommand::Dd => self.dd_operand("if").iter().filter_map(|name| read(name)).collect(),
-            _ => self.operands().filter_map(read).collect(),
+            Subcommand::Dd => return self.dd_operand("if").and_then(|name| node(&name, opts)).into_iter().collect(),
+            Subcommand::Bitmap | Subcommand::Resize => operands.truncate(1),
+            Subcommand::Convert => {
+                target = operands.pop().and_then(|name| node(name, self.has("target-image-opts")));
+            }
+            _ => {}
         }
+        operands.into_iter().filter_map(|name| node(name, opts)).chain(target).collect()
     }
 
-    /// The backing file of a new image, unless it is not opened.
-    fn backing(&self) -> Option<Location> {
-        if self.has("u") || self.has("n") {
-            return None;
-        }
-        let name = self.backing_name()?;
-        Some(Location::from_plain_name(name)).filter(|_| !name.is_empty())
-    }
-
-    /// The name of a new image's backing file.
+    /// The name of the backing file that an image is given: empty for none.
     pub(crate) fn backing_name(&self) -> Option<&OsStr> {
-        let option = if self.subcommand == Subcommand::Create { "b" } else { "B" };
+        let option = if self.subcommand == Subcommand::Convert { "B" } else { "b" };
         self.value(option).or_else(|| self.create_options().get("backing_file"))
     }
+
+    /// Where qemu-img looks for the backing file of that image.
+    pub(super) fn backing_of(&self, image: &Location) -> Option<Location> {
+        let name = self.backing_name()?;
+        let place = Location::from_plain_name(name);
+        Some(if is_from_here(name) { place } else { place.beside(image) })
+    }
+}
+
+/// Whether the name of a backing file is looked for where a program happens to run, not beside the image.
+pub(crate) fn is_from_here(backing: &OsStr) -> bool {
+    backing.as_encoded_bytes().strip_prefix(b"file:").is_some_and(|path| !path.starts_with(b"/"))
 }
 
 /// What an operand names.

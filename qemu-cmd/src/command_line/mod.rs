@@ -11,7 +11,7 @@ mod values;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-pub(crate) use images::{node, places};
+pub(crate) use images::{is_from_here, node, places};
 pub use object::{SecretObject, SecretValue};
 
 use crate::invocation::OutputKind;

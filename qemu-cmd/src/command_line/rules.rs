@@ -153,14 +153,15 @@ fn check_convert(line: &CommandLine) -> Checked {
             ));
         }
     }
-    if line.has("F") && !has_backing && !line.has("n") {
-        return Err(line.at_option("F", Error::Options("-F needs -B: there is no backing file that has this format")));
+    if !line.has("n") {
+        check_backing_format(line, "-F needs -B: there is no backing file that has this format")?;
     }
     if has_backing && !line.has("n") {
         let default = Some("raw").filter(|_| !line.has("O"));
         if let Some(format) = format_among(line, "O", NO_BACKING).or(default) {
             return Err(at_backing(line, Error::BackingUnsupported { format }));
         }
+        check_not_own_backing(line)?;
     }
     if let Some(coroutines) = line.value("m").and_then(OsStr::to_str).and_then(|text| text.parse().ok()) {
         rules::check_coroutines(coroutines).map_err(|error| line.at_value("m", error))?;
@@ -176,7 +177,7 @@ fn check_not_same(line: &CommandLine) -> Checked {
     if !matches!(line.subcommand, Subcommand::Convert | Subcommand::Dd) {
         return Ok(());
     }
-    let (reads, writes) = (line.reads(), line.writes());
+    let (reads, writes) = (line.sources(), line.writes());
     let is_written = |source: &&Location| writes.iter().any(|target| source.is_same(target));
     let Some(path) = reads.iter().find(is_written).and_then(Location::path) else { return Ok(()) };
     let error = Error::SameFile { name: path.to_string_lossy().into_owned() };
@@ -186,9 +187,35 @@ fn check_not_same(line: &CommandLine) -> Checked {
     })
 }
 
-/// The error, about the backing file of a new image.
+/// The format of a backing file needs one.
+fn check_backing_format(line: &CommandLine, missing: &'static str) -> Checked {
+    if line.backing_name().is_some() {
+        return Ok(());
+    }
+    if line.has("F") {
+        return Err(line.at_option("F", Error::Options(missing)));
+    }
+    if line.create_options().get("backing_fmt").is_some() {
+        let reason = "backing_fmt needs backing_file: there is no backing file that has this format";
+        return Err(line.at_create_option("backing_fmt", Error::Options(reason)));
+    }
+    Ok(())
+}
+
+/// An image would take its content from where it was itself, and every version exits with 0.
+fn check_not_own_backing(line: &CommandLine) -> Checked {
+    let Some(image) = line.target() else { return Ok(()) };
+    match line.backing_of(&image) {
+        Some(backing) if backing.is_same(&image) => {
+            Err(at_backing(line, Error::SameFile { name: image.display_name() }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error, about the backing file that an image is given.
 fn at_backing(line: &CommandLine, error: impl Into<ParseError>) -> ParseError {
-    let option = if line.subcommand == Subcommand::Create { "b" } else { "B" };
+    let option = if line.subcommand == Subcommand::Convert { "B" } else { "b" };
     if line.has(option) { line.at_value(option, error) } else { line.at_create_option("backing_file", error) }
 }
 
@@ -206,18 +233,13 @@ fn check_compression(line: &CommandLine) -> Result<(), Error> {
         || options.get("encrypt.key-secret").is_some()
         || given(options, "encryption").is_some_and(|value| matches!(&*value, "on" | "yes" | "true" | "y"))
         || ["key-secret", "encrypt.key-secret"].iter().any(|key| node.get(key).is_some());
-    if format == "parallels" {
-        return Err(Error::CompressionUnsupported { format });
-    }
     let preallocated = given(options, "preallocation").is_some_and(|mode| mode != "off");
     rules::check_compression(&format, encrypted, preallocated)
 }
 
 fn check_create(line: &CommandLine) -> Checked {
     let (options, backing) = (line.create_options(), line.backing_name());
-    if line.has("F") && backing.is_none() {
-        return Err(line.at_option("F", Error::Options("-F needs -b: there is no backing file that has this format")));
-    }
+    check_backing_format(line, "-F needs -b: there is no backing file that has this format")?;
     if let Some(backing) = backing {
         if backing.is_empty() {
             let reason = "leave it out for an image without a backing file";
@@ -226,6 +248,7 @@ fn check_create(line: &CommandLine) -> Checked {
         if line.operands().next() == Some(backing) {
             return Err(at_backing(line, Error::SameFile { name: backing.to_string_lossy().into_owned() }));
         }
+        check_not_own_backing(line)?;
         let default = Some("raw").filter(|_| !line.has("f"));
         if let Some(format) = format_among(line, "f", NO_BACKING).or(default) {
             return Err(at_backing(line, Error::BackingUnsupported { format }));
@@ -296,7 +319,7 @@ fn check_rebase(line: &CommandLine) -> Checked {
     if line.has("c") && line.nodes().iter().any(has_key) {
         return Err(line.at_option("c", Error::CompressionWithEncryption));
     }
-    Ok(())
+    check_not_own_backing(line)
 }
 
 fn check_resize(line: &CommandLine) -> Checked {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use super::{Lint, Rule, Severity, is_key};
+use crate::command_line::{is_from_here, node};
 use crate::{KeyVal, Location, Subcommand};
 
 impl Lint<'_> {
@@ -14,7 +15,7 @@ impl Lint<'_> {
         let line = self.line;
         let existing = self.is(Subcommand::Convert) && line.has("n");
         self.add_if(existing && !line.has("O") && !line.has("target-image-opts"), Rule::TARGET_FORMAT_MISSING);
-        let nodes = self.nodes();
+        let nodes = line.nodes();
         let is_vmdk = |node: &KeyVal| node.iter().any(|(key, value)| is_key(key, "driver") && value == "vmdk");
         let reads_vmdk = !self.is(Subcommand::Create) && line.values("f").any(|format| format == "vmdk");
         self.add_if(reads_vmdk || nodes.iter().any(is_vmdk), Rule::EXTENTS_FOLLOWED);
@@ -42,39 +43,39 @@ impl Lint<'_> {
     /// Whether the content of an image chooses its format.
     fn is_probed(&self) -> bool {
         let line = self.line;
-        let probed = |operand: Option<&OsStr>, format: &str| {
-            let Some(operand) = operand else { return false };
-            if line.has("image-opts") {
-                return KeyVal::parse(operand).get("driver").is_none();
-            }
-            !line.has(format) && !operand.as_encoded_bytes().starts_with(b"json:")
+        let probed = |operand: &OsStr, format: &str, is_node: bool| {
+            !line.has(format) && node(operand, is_node).is_none_or(|node| node.get("driver").is_none())
         };
-        let first = line.operands().next();
-        match line.subcommand() {
-            Subcommand::Create => false,
-            Subcommand::Compare => probed(first, "f") || probed(line.operands().nth(1), "F"),
-            Subcommand::Measure if line.has("s") => false,
-            Subcommand::Dd => probed(line.dd_operand("if").as_deref(), "f"),
-            _ => probed(first, "f"),
+        let opts = line.has("image-opts");
+        let operands: Vec<&OsStr> = line.operands().collect();
+        match (line.subcommand(), operands.as_slice()) {
+            (Subcommand::Create, _) => false,
+            (Subcommand::Compare, [one, other, ..]) => probed(one, "f", opts) || probed(other, "F", opts),
+            (Subcommand::Measure, _) if line.has("s") => false,
+            (Subcommand::Dd, _) => line.dd_operand("if").is_some_and(|name| probed(&name, "f", opts)),
+            (Subcommand::Convert, [sources @ .., target]) => {
+                // Without the option it is written as raw, which is another matter.
+                let target = line.has("target-image-opts") && probed(target, "O", true);
+                target || sources.iter().any(|source| probed(source, "f", opts))
+            }
+            (Subcommand::Bitmap, [image, ..]) => probed(image, "f", opts) || (line.has("b") && !line.has("F")),
+            (_, operands) => operands.first().is_some_and(|image| probed(image, "f", opts)),
         }
     }
 
     pub(super) fn backing(&mut self) {
         let line = self.line;
-        let options = line.create_options();
-        let (name, has_format) = match line.subcommand() {
-            Subcommand::Create | Subcommand::Rebase => ("b", line.has("F") || line.has("B")),
-            Subcommand::Convert => ("B", line.has("F")),
-            _ => return,
-        };
-        let backing = line.value(name).or(options.get("backing_file")).filter(|backing| !backing.is_empty());
+        if !matches!(line.subcommand(), Subcommand::Create | Subcommand::Rebase | Subcommand::Convert) {
+            return;
+        }
+        let backing = line.backing_name().filter(|backing| !backing.is_empty());
         if let Some(backing) = backing {
             if self.is(Subcommand::Convert) {
                 self.add(if line.has("n") { Rule::BACKING_IGNORED } else { Rule::BACKING_ASSUMED });
             }
-            self.add_if(!has_format && options.get("backing_fmt").is_none(), Rule::BACKING_FORMAT_MISSING);
-            let behind = backing.as_encoded_bytes().strip_prefix(b"file:");
-            self.add_if(behind.is_some_and(|path| !path.starts_with(b"/")), Rule::BACKING_FROM_HERE);
+            let has_format = line.has("F") || line.create_options().get("backing_fmt").is_some();
+            self.add_if(!has_format, Rule::BACKING_FORMAT_MISSING);
+            self.add_if(is_from_here(backing), Rule::BACKING_FROM_HERE);
         }
         if self.is(Subcommand::Rebase) && line.has("u") {
             self.add(if backing.is_none() { Rule::BACKING_DROPPED } else { Rule::REBASE_UNCHECKED });

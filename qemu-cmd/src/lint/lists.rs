@@ -1,9 +1,8 @@
 //! What qemu-img takes without a word: repetitions, commas, and lists that ask for help.
 
 use super::{Lint, Rule};
-use crate::command_line::node;
+use crate::KeyVal;
 use crate::option_table::ValueKind;
-use crate::{KeyVal, Subcommand};
 
 impl Lint<'_> {
     pub(super) fn lists(&mut self) {
@@ -39,21 +38,6 @@ impl Lint<'_> {
     /// The create options, and the nodes.
     pub(super) fn lists_given(&self) -> Vec<KeyVal> {
         let options = Some(self.line.create_options()).filter(|list| !list.is_empty());
-        options.cloned().into_iter().chain(self.nodes()).collect()
-    }
-
-    /// The operands that are nodes, in either syntax.
-    pub(super) fn nodes(&self) -> Vec<KeyVal> {
-        let line = self.line;
-        if self.is(Subcommand::Dd) {
-            let input = line.dd_operand("if");
-            return input.and_then(|name| node(&name, line.has("image-opts"))).into_iter().collect();
-        }
-        let last = line.operands().count().saturating_sub(1);
-        let is_node = |at: usize| {
-            let is_target = self.is(Subcommand::Convert) && at == last && at > 0;
-            line.has(if is_target { "target-image-opts" } else { "image-opts" })
-        };
-        line.operands().enumerate().filter_map(|(at, operand)| node(operand, is_node(at))).collect()
+        options.cloned().into_iter().chain(self.line.nodes()).collect()
     }
 }

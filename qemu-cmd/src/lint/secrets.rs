@@ -56,6 +56,6 @@ impl Lint<'_> {
 }
 
 /// Whether it is a descriptor of the process, which may be a pipe.
-fn is_stream(path: &Path) -> bool {
-    path == "/dev/stdin" || path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd")
+pub(super) fn is_stream(path: &Path) -> bool {
+    ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd"].iter().any(|name| path.starts_with(name))
 }

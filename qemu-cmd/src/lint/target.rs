@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use super::secrets::is_stream;
 use super::{Lint, Rule};
 use crate::{Location, Subcommand};
 
@@ -25,8 +26,9 @@ impl Lint<'_> {
         if makes {
             self.new_image();
         }
+        let is_preallocated = line.create_options().get("preallocation").is_some_and(|mode| mode != "off");
         let is_growing = is_convert && makes && line.value("O").is_some_and(|format| format != "raw");
-        self.add_if(is_growing && line.has("W"), Rule::OUT_OF_ORDER);
+        self.add_if(is_growing && !is_preallocated && line.has("W"), Rule::OUT_OF_ORDER);
         self.size();
         if let Some(limit) = self.context.address_space.filter(|_| is_convert) {
             let coroutines = line.value("m").and_then(OsStr::to_str).and_then(|number| number.parse::<u8>().ok());
@@ -39,8 +41,8 @@ impl Lint<'_> {
         let context = self.context;
         let exists = |place: &Location| context.exists.is_some_and(|exists| exists(place));
         if let Some(target) = self.line.target() {
-            let is_device = target.path().is_some_and(|path| path.starts_with("/dev") && !path.starts_with("/dev/shm"));
-            let is_there = !is_device && exists(&target);
+            let is_device = matches!(target, Location::HostDevice(_));
+            let is_there = !is_device && !target.path().is_some_and(is_stream) && exists(&target);
             self.add_if(is_device, Rule::DEVICE_OVERWRITTEN);
             self.add_if(is_there, Rule::TARGET_OVERWRITTEN);
         }

@@ -54,6 +54,22 @@ const LINES: &[(&str, &str, &str)] = &[
     ),
     ("format-probed", "convert -t none -O qcow2 a b", "convert -f raw -t none -O qcow2 a b"),
     ("format-probed", "info --image-opts file.filename=a", "info --image-opts driver=raw,file.filename=a"),
+    (
+        "format-probed",
+        r#"info json:{"file":{"driver":"file","filename":"a"}}"#,
+        r#"info -f qcow2 json:{"file":{"driver":"file","filename":"a"}}"#,
+    ),
+    (
+        "format-probed",
+        r#"convert -t none json:{"driver":"raw","file.filename":"a"} b c"#,
+        r#"convert -t none -f raw json:{"driver":"raw","file.filename":"a"} b c"#,
+    ),
+    (
+        "format-probed",
+        "convert -f raw -t none -n --target-image-opts a file.filename=b",
+        "convert -f raw -t none -n --target-image-opts a driver=raw,file.filename=b",
+    ),
+    ("format-probed", "bitmap -f qcow2 --merge s -b b a m", "bitmap -f qcow2 --merge s -b b -F qcow2 a m"),
     ("format-probed", "resize a 1G", "resize -f raw a 1G"),
     ("format-probed", "compare -f raw a b", "compare -f raw -F raw a b"),
     ("format-probed", "dd -O raw if=a of=b", "dd -f raw -O raw if=a of=b"),
@@ -97,6 +113,7 @@ const LINES: &[(&str, &str, &str)] = &[
         "create -f qcow2 -o data_file=there,keep_data_file=on a 1G",
     ),
     ("device-overwritten", "convert -f raw -t none a /dev/vg/lv", "convert -f raw -t none -n -O raw a /dev/vg/lv"),
+    ("device-overwritten", "dd -f raw if=a of=/dev/sdb", "dd -f raw if=a of=/dev/stdout"),
     ("target-is-zero", "convert -f raw -t none -n -O raw --target-is-zero a b", "convert -f raw -t none -n -O raw a b"),
     ("shrinks", "resize -f raw --shrink a 1G", "resize -f raw a 1G"),
     ("bench-writes", "bench -f raw -w a", "bench -f raw a"),
@@ -122,17 +139,27 @@ const LINES: &[(&str, &str, &str)] = &[
         "convert -t none -O qcow2 --image-opts driver=raw,file.filename=/a,/b c",
         "convert -t none -O qcow2 --image-opts driver=raw,file.filename=/a,,/b c",
     ),
+    (
+        "comma-splits",
+        "bitmap --add --image-opts driver=qcow2,file.filename=/a,/b m",
+        "bitmap --add --image-opts driver=qcow2,file.filename=/a m/n",
+    ),
     ("help-not-done", "create -f qcow2 -o compat=1.1,help a 1G", "create -f qcow2 -o help"),
     ("size-in-bytes", "create -f raw a 20", "create -f raw a 20G"),
     ("size-in-bytes", "resize -f raw a +20", "resize -f raw a +1048576"),
     ("quiet-progress", "convert -f raw -t none -p -q a b", "convert -f raw -t none -p a b"),
     ("out-of-order", "convert -f raw -t none -W -O qcow2 a b", "convert -f raw -t none -W -n -O qcow2 a b"),
     ("out-of-order", "convert -f raw -t none -W -O qcow2 a b", "convert -f raw -t none -W a b"),
+    (
+        "out-of-order",
+        "convert -f raw -t none -W -O qcow2 -o preallocation=off a b",
+        "convert -f raw -t none -W -O qcow2 -o preallocation=full a b",
+    ),
 ];
 
 #[test]
 fn each_line_gives_its_code_and_the_one_beside_it_none() {
-    let exists = |place: &Location| place.path().is_some_and(|path| path == "there");
+    let exists = |place: &Location| place.path().is_some_and(|path| path == "there" || path == "/dev/stdout");
     let context = Context::new().exists(&exists);
     let mut wrong = Vec::new();
     for (code, given, beside) in LINES {

@@ -30,6 +30,7 @@ pub use nbd::{Nbd, NbdServer};
 pub use nfs::Nfs;
 pub use null_co::NullCo;
 pub use open_node::OpenNode;
+pub(crate) use parse::is_too_deep;
 pub use protocol::PROTOCOLS;
 pub use rbd::{Rbd, RbdAuth};
 pub use ssh::{HostKeyCheck, HostKeyHash, Ssh};
@@ -200,6 +201,14 @@ impl Location {
         match (self.path(), other.path()) {
             (Some(path), Some(other)) => bare(path) == bare(other),
             _ => self == other,
+        }
+    }
+
+    /// Where qemu looks for it as the backing file of that image: a relative path is relative to the image's directory.
+    pub(crate) fn beside(&self, image: &Self) -> Self {
+        match (self.path(), image.path().and_then(Path::parent)) {
+            (Some(path), Some(directory)) if path.is_relative() => Self::File(directory.join(path)),
+            _ => self.clone(),
         }
     }
 

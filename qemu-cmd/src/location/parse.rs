@@ -14,6 +14,11 @@ use crate::os::{ascii, units};
 /// comes near, and a hostile one must not exhaust the stack.
 const MAX_DEPTH: usize = 64;
 
+/// Whether something in the node lies deeper than that.
+pub(crate) fn is_too_deep(node: &KeyVal) -> bool {
+    node.iter().any(|(key, _)| key.matches('.').count() > MAX_DEPTH)
+}
+
 impl Location {
     /// The location of a protocol node, given by its flat keys (without the `file.` that an image puts in front).
     ///
@@ -41,8 +46,7 @@ impl Location {
         }
         let node = OpenNode::new(&node);
         let keys = node.options();
-        let deep = keys.iter().any(|(key, _)| key.matches('.').count() > MAX_DEPTH);
-        let typed = if deep { None } else { read(keys) };
+        let typed = if is_too_deep(keys) { None } else { read(keys) };
         typed.filter(|place| place.node().is_ok_and(|again| same(&again, keys))).unwrap_or(Self::Node(node))
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use super::reader::{Reader, UTF8, not_modelled, read_key};
+use crate::location::is_too_deep;
 use crate::{
     CipherAlg, CipherMode, Error, Format, HashAlg, IvgenAlg, KeyVal, Location, Luks, LuksImage, NewImage, Parallels,
     ParseError, ParseErrorKind, Qcow, Qcow2, Qed, Raw, Source, SourceForm, Vdi, Vhdx, Vmdk, Vpc,
@@ -44,6 +45,9 @@ impl Reader<'_> {
 
     /// An image by its node.
     pub(super) fn node(&self, mut list: KeyVal) -> Result<Source> {
+        if is_too_deep(&list) {
+            return Err(ParseError::not_modelled("a node with so many others below it"));
+        }
         let driver = take(&mut list, "driver")?;
         let format = driver.as_deref().map(str::parse::<Format>);
         let mut source = match format {

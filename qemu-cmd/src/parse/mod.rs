@@ -137,3 +137,21 @@ macro_rules! command_from {
 command_from!(
     Amend, Bench, Bitmap, Check, Commit, Compare, Convert, Create, Dd, Info, Map, Measure, Rebase, Resize, Snapshot
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_of_any_length_is_read_or_refused() {
+        for (length, is_read) in [(60, true), (400, false)] {
+            let layer = |level: usize| {
+                let above = "backing.".repeat(level);
+                format!("{above}driver=qcow2,{above}file.driver=file,{above}file.filename=/a")
+            };
+            let node = (0..length).map(layer).collect::<Vec<_>>().join(",");
+            let command = Command::parse(["info", "--image-opts", &node].map(Into::into));
+            assert_eq!(command.is_ok(), is_read, "{length}: {command:?}");
+        }
+    }
+}

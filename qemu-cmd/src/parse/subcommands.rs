@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::image::take;
 use super::reader::{FORMAT, Reader, SIZE, UTF8, not_modelled, read_key, read_value};
+use crate::command_line::is_from_here;
 use crate::{
     Amend, Backing, Bench, BenchAio, Bitmap, BitmapAction, ByteSize, Check, Commit, Compare, Convert, Create, Dd,
     Error, Format, Info, KeyVal, KeyslotChange, Location, Map, Measure, ParseError, Qcow2Amend, Rebase, Repair, Resize,
@@ -191,6 +192,10 @@ impl Reader<'_> {
 
     fn convert_target(&self, name: &OsStr) -> Result<(Target, Option<Backing>)> {
         if self.flag("n") {
+            if self.line.backing_name().is_some() {
+                let error = ParseError::not_modelled("a backing file of an existing target");
+                return Err(self.line.at_value("B", error));
+            }
             let target = if self.flag("target-image-opts") {
                 self.node(KeyVal::parse(name))?
             } else {
@@ -200,7 +205,7 @@ impl Reader<'_> {
             return Ok((Target::existing(target), None));
         }
         let mut options = self.line.create_options().clone();
-        let backing = self.backing(&mut options, ["B", "b"], ["F", "F"])?;
+        let backing = self.backing(&mut options, "B")?;
         let image = self.new_image("O", options)?;
         Ok((Target::new(Location::from_plain_name(name), image), backing))
     }
@@ -222,7 +227,7 @@ impl Reader<'_> {
 
     pub(super) fn create(&self) -> Result<Create> {
         let mut options = self.line.create_options().clone();
-        let backing = self.backing(&mut options, ["b", "b"], ["F", "B"])?;
+        let backing = self.backing(&mut options, "b")?;
         let in_options = options.take("size");
         let operand = self.line.operands().nth(1);
         let size = operand.or(in_options.as_deref()).map(|size| read_value::<ByteSize>("size", size, SIZE));
@@ -280,9 +285,10 @@ impl Reader<'_> {
 
     pub(super) fn rebase(&self) -> Result<Rebase> {
         let source = self.source(0, "f")?;
-        let backing = self.line.value("b").filter(|name| !name.is_empty());
-        let format = self.format("F")?.or(self.format("B")?);
-        let backing = backing.map(|name| Backing::maybe_probing(Location::from_plain_name(name), format));
+        let format = self.format("F")?;
+        let name = self.line.value("b").filter(|name| !name.is_empty());
+        let place = name.map(backing_place).transpose().map_err(|error| self.line.at_value("b", error))?;
+        let backing = place.map(|place| Backing::maybe_probing(place, format));
         let rebase = match (backing, self.flag("u")) {
             (Some(backing), false) => Rebase::onto(source, backing),
             (Some(backing), true) => Rebase::rename_backing_of_same_content(source, backing),
@@ -341,15 +347,30 @@ impl Reader<'_> {
     }
 
     /// A backing file, given as options of the command or among the create options.
-    fn backing(&self, options: &mut KeyVal, names: [&str; 2], formats: [&str; 2]) -> Result<Option<Backing>> {
+    fn backing(&self, options: &mut KeyVal, option: &str) -> Result<Option<Backing>> {
         let in_options = (options.take("backing_file"), options.take("backing_fmt"));
-        let name = names.iter().find_map(|name| self.line.value(name)).or(in_options.0.as_deref());
-        let Some(name) = name else { return Ok(None) };
-        let mut format = formats.iter().find_map(|option| self.format(option).transpose()).transpose()?;
+        let mut format = self.format("F")?;
         if let (None, Some(name)) = (format, &in_options.1) {
             let read = read_key("backing_fmt", name, FORMAT);
             format = Some(read.map_err(|error| self.line.in_create_options(error))?);
         }
-        Ok(Some(Backing::maybe_probing(Location::from_plain_name(name), format)))
+        let place = match (self.line.value(option), &in_options.0) {
+            (Some(name), _) => backing_place(name).map_err(|error| self.line.at_value(option, error)),
+            (None, Some(name)) => {
+                backing_place(name).map_err(|error| self.line.at_create_option("backing_file", error))
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Backing::maybe_probing(place?, format)))
     }
+}
+
+/// The place of a backing file, for which a path is relative to the image.
+fn backing_place(name: &OsStr) -> Result<Location> {
+    if is_from_here(name) {
+        return Err(ParseError::not_modelled(
+            "a relative name behind `file:`, which is not looked for beside the image,",
+        ));
+    }
+    Ok(Location::from_plain_name(name))
 }

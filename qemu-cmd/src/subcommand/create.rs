@@ -111,6 +111,10 @@ impl Create {
         if let Some(backing) = &self.backing {
             rules::check_backing(self.image.format())?;
             rules::check_not_own_backing(&self.location, backing)?;
+            // qemu-img compares the names too, wherever they lead.
+            if self.location.is_same(backing.location()) {
+                return Err(Error::SameFile { name: self.location.to_string() });
+            }
             if options.data_file_raw {
                 return Err(Error::Options(
                     "a raw data file holds all there is: drop data_file_raw or the backing file",

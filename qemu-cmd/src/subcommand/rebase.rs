@@ -93,7 +93,7 @@ impl Rebase {
     /// The arguments and secrets.
     ///
     /// # Errors
-    /// What qemu-img would always reject: see [`Error`].
+    /// What qemu-img would always reject or get silently wrong: see [`Error`].
     pub fn invocation(&self) -> Result<Invocation, Error> {
         self.check()?;
         let mut out = Invocation::new("rebase");
@@ -139,9 +139,10 @@ impl Rebase {
                 rules::check_compression(format.as_str(), self.source.has_key(), false)?;
             }
         }
-        match &self.backing {
-            Some(backing) if !self.unsafe_mode => rules::check_backing_opens(backing),
-            _ => Ok(()),
+        let Some(backing) = &self.backing else { return Ok(()) };
+        if let Some(image) = self.source.places().first() {
+            rules::check_not_own_backing(image, backing)?;
         }
+        if self.unsafe_mode { Ok(()) } else { rules::check_backing_opens(backing) }
     }
 }

@@ -138,6 +138,33 @@ fn what_is_refused_because_qemu_img_gets_it_wrong() {
     assert_ne!(rooms.file("r.raw"), content(), "the image was overwritten while it was read");
 }
 
+/// A relative name is looked for beside the image, and so can be that of the image itself.
+#[test]
+fn an_image_is_not_made_over_its_own_backing_file() {
+    let rooms = Rooms::new();
+    for (line, image) in [
+        ("create -f qcow2 -b r.raw -F raw ../room/r.raw", "r.raw"),
+        ("create -u -f qcow2 -b ./r.raw -F raw ../room/r.raw 1M", "r.raw"),
+        ("create -f qcow2 -o backing_file=r.raw,backing_fmt=raw ../room/r.raw", "r.raw"),
+        ("convert -f qcow2 -O qcow2 -B r.raw -o backing_fmt=raw b.qcow2 ../room/r.raw", "r.raw"),
+        ("rebase -u -f qcow2 -b a.qcow2 -F qcow2 a.qcow2", "a.qcow2"),
+        ("rebase -u -b ./a.qcow2 -F qcow2 --image-opts driver=qcow2,file.filename=../room/a.qcow2", "a.qcow2"),
+    ] {
+        let refusal = invocation(line).expect_err(line);
+        assert!(matches!(refusal.kind(), ParseErrorKind::Refused(qemu_cmd::Error::SameFile { .. })), "{refusal}");
+        let output = rooms.run(line);
+        assert!(output.status.success(), "{line}: qemu-img has learned to fail: {output:?}");
+        assert!(rooms.file(image).starts_with(b"QFI\xfb"), "{line}: what was there is gone");
+    }
+    for line in [
+        "create -f qcow2 -b file:r.raw -F raw ../r.raw 1M",
+        "convert -f raw -O qcow2 -B room/r.raw -o backing_fmt=raw r.raw ../room/r.raw",
+        "rebase -u -f qcow2 -b ../a.qcow2 -F qcow2 a.qcow2",
+    ] {
+        assert!(invocation(line).is_ok(), "{line}: these are two");
+    }
+}
+
 /// Whether these are the places of those names.
 fn are(locations: &[Location], names: &str) -> bool {
     let is = |location: &Location, name: &str| match location.path() {

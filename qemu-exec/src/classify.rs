@@ -13,9 +13,15 @@ impl Outcome {
     /// The error that this outcome of `invocation` is, if it did not succeed.
     ///
     /// # Errors
-    /// Unless the command ran and exited with 0.
+    /// Unless the command ran, exited with 0, and does not say otherwise: `create` does so and makes nothing where Debian's
+    /// package with the driver of the place is not installed ([`Unsupported`](ErrorKind::Unsupported)), and any command
+    /// that could not write what it still had when it closed an image.
     pub fn ok(self, invocation: &Invocation, limits: &Limits) -> Result<Self, Error> {
-        if self.success() { Ok(self) } else { Err(classify(&self, invocation, limits)) }
+        if self.success() && !says_otherwise(&self, invocation) {
+            Ok(self)
+        } else {
+            Err(classify(&self, invocation, limits))
+        }
     }
 }
 
@@ -45,16 +51,18 @@ pub(crate) fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limi
     error.about(invocation).ended(exit, signal).said(&said)
 }
 
-/// Whether qemu-img says that it could not write what it still had when it closed an image, and exits with 0 all the same.
-pub(crate) fn is_unflushed(outcome: &Outcome) -> bool {
-    const BEGINNINGS: [&str; 4] = [
+/// Whether qemu-img says that it did not do it, and exits with 0 all the same.
+fn says_otherwise(outcome: &Outcome, invocation: &Invocation) -> bool {
+    const UNFLUSHED: [&str; 4] = [
         "qemu-img: Failed to flush the L2 table cache: ",
         "qemu-img: Failed to flush the refcount block cache: ",
         "qemu-img: Failed flush for '",
         "qemu-img: Lost persistent bitmaps during inactivation of node '",
     ];
     let said = String::from_utf8_lossy(&outcome.stderr);
-    outcome.success() && said.lines().any(|line| BEGINNINGS.iter().any(|beginning| line.starts_with(beginning)))
+    let begins = |beginning: &str| said.lines().any(|line| line.starts_with(beginning));
+    UNFLUSHED.into_iter().any(begins)
+        || invocation.subcommand() == "create" && begins("qemu-img: Unable to load module ")
 }
 
 /// Standard error by lines: as it is, and without the names of the images, which anybody may have chosen. Names in which no

@@ -11,7 +11,8 @@ use crate::partial::{Leftover, Partial, is_partial_name, open_directory, unlink_
 /// Removes from a directory, but not from those in it, the unfinished images (`.NAME.partial`) that nobody is writing any
 /// more, and returns their paths. A dry run returns the same and removes nothing.
 ///
-/// What is being written is locked, and stays. So does everything over NFS and SMB, where that cannot be known.
+/// What is being written is locked, and stays. So does everything over NFS and SMB, and where a file system has no locks:
+/// there it cannot be known.
 ///
 /// # Errors
 /// The directory cannot be read, or a file in it cannot be opened or removed; those before it are gone.

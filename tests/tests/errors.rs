@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use qemu_cmd::{
-    Backing, Blkdebug, ByteSize, Commit, Convert, Create, Format, Info, InjectError, Luks, LuksImage, Map, Qcow2,
-    Rebase, Secret, Source, Target,
+    Backing, Blkdebug, ByteSize, Commit, Convert, Create, Format, Info, InjectError, Luks, LuksImage, Map, Qcow2, Raw,
+    Rebase, Secret, Source, Ssh, Target,
 };
 use qemu_exec::{
     CancelToken, DryRunExecutor, Error, ErrorKind, Executor, Limit, Limits, LocalExecutor, QemuImg, Request,
@@ -385,6 +385,19 @@ fn failed() {
     assert_eq!(error.kind(), ErrorKind::Failed);
     assert_eq!(error.exit_code(), Some(1));
     assert!(error.stderr().contains("Image does not have a backing file"), "{error:?}");
+}
+
+/// Debian's exits with 0 there if the package with the driver is not installed; if it is, there is no such host.
+#[test]
+fn what_was_not_made_is_an_error() {
+    let place = Ssh::new("host.invalid", "/image");
+    let error = client().create(&Create::new(place, Raw::new(), ByteSize::mib(1))).unwrap_err();
+    assert!([ErrorKind::Unsupported, ErrorKind::Failed, ErrorKind::Unreachable].contains(&error.kind()), "{error}");
+    assert!(error.stderr().contains("ssh"), "{error:?}");
+    let (program, args) =
+        (env!("CARGO_BIN_EXE_qimg-under-test"), ["create", "-f", "raw", "ssh://host.invalid/image", "1M"]);
+    let output = std::process::Command::new(program).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 #[test]

@@ -165,6 +165,11 @@ fn a_name_does_nothing_to_a_terminal() {
     }
     let (_, raw) = on_terminal(qimg(directory).args(["--pretty=never", "snapshot", "-l", "top.qcow2"]), 80);
     assert!(raw.contains("before\u{1b}[2J"), "{raw:?}");
+    // What a command says before it is done is seen before it is, also if it never is.
+    std::fs::write(directory.join("raw"), vec![0; 4096]).unwrap();
+    let bench = ["--timeout=0.5", "bench", "-f", "raw", "-c", "1000000000", "-S", "0", "raw"];
+    let (status, shown) = on_terminal(qimg(directory).args(bench), 80);
+    assert!(status.code() == Some(124) && shown.starts_with("Sending 1000000000 read requests"), "{shown:?}");
     // What qemu-img says of it comes to the terminal as it was said, but for that.
     std::fs::remove_file(directory.join(HOSTILE)).unwrap();
     for line in [&["info", HOSTILE][..], &["check", "top.qcow2"], &["convert", "-O", "raw", "top.qcow2", "new"]] {

@@ -73,7 +73,8 @@ pub(super) trait Bytes {
     }
 }
 
-/// Reads integers out of a header. What lies beyond its end reads as zero: check its length first.
+/// Reads integers out of a header. What lies beyond its end reads as zero, byte by byte, as it does for qemu up to the end
+/// of the sector: check its length first where that is not what qemu does.
 pub(super) trait Integers {
     /// The `N` bytes at `offset`.
     fn take<const N: usize>(&self, offset: usize) -> [u8; N];
@@ -111,6 +112,10 @@ pub(super) trait Integers {
 
 impl Integers for [u8] {
     fn take<const N: usize>(&self, offset: usize) -> [u8; N] {
-        self.get(offset..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+        let mut bytes = [0; N];
+        for (byte, there) in bytes.iter_mut().zip(self.get(offset..).unwrap_or_default()) {
+            *byte = *there;
+        }
+        bytes
     }
 }

@@ -162,6 +162,14 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_is_cut_off_goes_on_with_zeros_as_for_qemu() {
+        let mut cut = patched(&usual(), &[(39, &[1])]);
+        cut.truncate(43);
+        assert_eq!(facts(&cut).virtual_size(), Some((1 << 24 | 128) * 512));
+        assert!(refused(&cut).contains(&(Code::Malformed, 32)));
+    }
+
+    #[test]
     fn its_extension_is_read() {
         let (magic, bitmap) = (EXTENSION.to_le_bytes(), BITMAP.to_le_bytes());
         let parts: [(usize, &[u8]); 6] =

@@ -66,10 +66,10 @@ pub(super) fn parse(bytes: &mut impl Bytes, report: &mut Report<'_>) -> Result<(
     let map = (u64::from(header.le32(0x154)), (blocks * 4).next_multiple_of(limits::SECTOR));
     let (file, end) = (bytes.size()?, bytes.sectors_end()?);
     report.inside("block map", map, end, 0x154);
-    // What is missing of them qemu reads as zeros, and its check does not notice.
+    // What is missing of the allocated blocks qemu reads as zeros, and its check does not notice.
     let allocated = u64::from(header.le32(0x184)) * BLOCK;
     if allocated > 0 {
-        report.inside("allocated blocks", (header.le32(0x158).into(), allocated), file, 0x184);
+        report.inside("data", (header.le32(0x158).into(), allocated), file, 0x184);
     }
     Ok(())
 }

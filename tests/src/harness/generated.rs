@@ -66,7 +66,12 @@ pub fn run<E: Executor>(
         let verdict = match (&outcome, lack) {
             (Err(error), _) => Verdict::Wrong(format!("it did not start: {error}")),
             (Ok(outcome), None) => Verdict::of(outcome, probes(&line)),
-            (Ok(outcome), Some(_)) if matches!(outcome.end, End::Exited(1..)) => Verdict::Unsupported,
+            (Ok(outcome), Some(_))
+                if matches!(outcome.end, End::Exited(_))
+                    && outcome.clone().ok(&invocation, &Limits::none()).is_err() =>
+            {
+                Verdict::Unsupported
+            }
             (Ok(_), Some(lack)) => Verdict::Wrong(format!("{lack}, but it ran")),
         };
         if let Verdict::Wrong(why) = &verdict {

@@ -146,7 +146,7 @@ fn rows(inspection: &Inspection) -> Vec<(&'static str, String)> {
     let count = |count: &Option<u32>| count.filter(|count| *count > 0).map(|count| count.to_string());
     let rows = [
         ("format", Some(format.into_iter().flatten().collect::<Vec<_>>().join(", "))),
-        ("virtual size", inspection.virtual_size().map(|size| format!("{} ({size} bytes)", term::size(size)))),
+        ("virtual size", inspection.virtual_size().map(term::exact)),
         ("cluster size", cluster_size.map(term::size)),
         ("encryption", encryption.as_ref().map(encrypted)),
         ("backing file", backing),

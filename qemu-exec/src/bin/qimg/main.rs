@@ -138,10 +138,11 @@ fn act(options: &Options) -> Result<ExitCode, Error> {
     }
 }
 
-/// Whether what qemu-img prints is text that a person is to read.
+/// Whether what qemu-img prints is text that a person is to read, and that may hold names.
 fn is_for_a_person(options: &Options, line: &CommandLine, invocation: &Invocation) -> bool {
-    let is_text = !line.has("p") && !progress::may_be_data(invocation);
-    is_text && options.pretty.is_wanted(term::is_terminal())
+    // What it prints first of these is to be seen while it works, and only a terminal has it flush that.
+    let is_seen_at_once = line.has("p") || line.subcommand() == Subcommand::Bench;
+    !is_seen_at_once && !progress::may_be_data(invocation) && options.pretty.is_wanted(term::is_terminal())
 }
 
 fn request<'a>(options: &Options, line: &CommandLine, invocation: &'a Invocation) -> Request<'a> {

@@ -123,7 +123,10 @@ pub(crate) const OPTIONS: &[Own] = &[
     ),
     own("env", "NAME[=VALUE]", Takes::Text, "an environment variable for qemu-img; without a value, the caller's"),
     own("qemu-img", "PATH", Takes::File, "another qemu-img"),
-    Own { short: Some('h'), ..flag("help", "this text; after a subcommand, qemu-img's") },
+    Own {
+        short: Some('h'),
+        ..flag("help", "this text; after a subcommand, qemu-img's; after a command of qimg, its own")
+    },
     Own { short: Some('V'), ..flag("version", "the version of qimg") },
 ];
 

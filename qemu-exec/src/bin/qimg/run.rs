@@ -82,6 +82,8 @@ pub(crate) fn run<'a>(
     Ok(ExitCode::from(match end {
         // qemu-img has not run.
         _ if error.kind() == ErrorKind::SudoRefused => REFUSED,
+        // It failed all the same, as its words say.
+        End::Exited(0) => 1,
         End::Exited(code) => u8::try_from(code).unwrap_or(u8::MAX),
         End::Signaled(signal) => after_signal(signal),
         End::TimedOut => TIMED_OUT,

@@ -134,6 +134,11 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// The same, and to the byte.
+pub(crate) fn exact(bytes: u64) -> String {
+    if bytes < 1024 { size(bytes) } else { format!("{} ({bytes} bytes)", size(bytes)) }
+}
+
 /// How much of a whole something is: `12 %`, and `under 1 %` or `over 99 %` for what would look like nothing or all.
 pub(crate) fn share(part: u64, whole: u64) -> String {
     if whole == 0 {

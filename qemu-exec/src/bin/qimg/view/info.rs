@@ -5,7 +5,7 @@ use qemu_exec::info::{
 };
 
 use super::Rows;
-use crate::term::{Style, Terminal, columns, printable, share, size};
+use crate::term::{Style, Terminal, columns, exact, printable, share, size};
 
 pub(super) fn one(json: &[u8], terminal: Terminal) -> Option<String> {
     Some(table(&ImageInfo::from_json(json).ok()?, terminal))
@@ -55,10 +55,6 @@ fn format(info: &ImageInfo, qcow2: Option<&Qcow2Info>) -> String {
     let version = qcow2.map_or_else(String::new, |qcow2| format!(", compat {}", printable(&qcow2.compat)));
     let extended = qcow2.is_some_and(|qcow2| qcow2.extended_l2 == Some(true));
     format!("{}{version}{kind}{}", printable(&info.format), if extended { ", subclusters" } else { "" })
-}
-
-fn exact(bytes: u64) -> String {
-    if bytes < 1024 { size(bytes) } else { format!("{} ({bytes} bytes)", size(bytes)) }
 }
 
 fn on_disk(bytes: u64, of: u64) -> String {

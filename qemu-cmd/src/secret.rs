@@ -159,6 +159,13 @@ mod tests {
     }
 
     #[test]
+    fn another_passphrase_is_not_the_same() {
+        let same = |one: &str, other: &str| Secret::new(one).unwrap().same(&Secret::new(other).unwrap());
+        assert!(same("hunter2", "hunter2") && same("", ""));
+        assert!(!same("hunter2", "hunter3") && !same("hunter2", "hunter") && !same("", "a") && !same("ab", "ba"));
+    }
+
+    #[test]
     fn debug_shows_nothing() {
         assert_eq!(format!("{:?}", Secret::new("hunter2").unwrap()), "Secret(…)");
     }

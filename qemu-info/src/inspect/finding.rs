@@ -132,3 +132,22 @@ impl fmt::Display for Finding {
         write!(f, "{} at {}: {}", self.code, self.offset, self.message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, Finding};
+
+    #[test]
+    fn every_code_is_read_and_written() {
+        for code in Code::ALL {
+            assert_eq!(code.to_string().parse(), Ok(code));
+        }
+        assert_eq!(Code::BackingFile.as_str(), "backing-file");
+    }
+
+    #[test]
+    fn a_finding_says_what_and_where() {
+        let finding = Finding { code: Code::Corrupt, message: "it is marked as corrupt".into(), offset: 72 };
+        assert_eq!(finding.to_string(), "corrupt at 72: it is marked as corrupt");
+    }
+}

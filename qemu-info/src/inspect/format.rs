@@ -140,3 +140,26 @@ impl FromStr for ImageFormat {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::ImageFormat;
+
+    #[test]
+    fn every_name_is_read_and_written() {
+        for format in ImageFormat::ALL {
+            assert!(!format.as_str().is_empty());
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        for (other, name) in
+            [("vhd", "vpc"), ("udf", "iso"), ("qcow1", "qcow"), ("luks1", "luks"), ("ploop", "parallels")]
+        {
+            assert_eq!(other.parse::<ImageFormat>().map(ImageFormat::as_str), Ok(name));
+        }
+        assert_eq!(
+            "qcow3".parse::<ImageFormat>().unwrap_err().to_string(),
+            "`qcow3` is not a format that inspection knows"
+        );
+    }
+}

@@ -109,6 +109,9 @@ fn facts_are_what_the_header_says() {
     assert_eq!(facts.backing_format.as_ref().unwrap().as_bytes(), b"qcow2");
     assert_eq!(facts.data_file.as_ref().unwrap().as_bytes(), b"/dev/sda");
     assert_eq!(facts.header_extensions, [BACKING_FORMAT, DATA_FILE]);
+    // The second version has an extension where the third has its feature bits.
+    let old = image().put(72, &[0; 40]).put(72, &[0x80]).be32(4, 2).inspected(&Policy::untrusted());
+    assert_eq!((old.facts().version, old.facts().features.is_none()), (Some(2), true));
 
     let plain = image().be32(16, 3).inspected(&Policy::facts_only());
     assert_eq!((plain.facts().dirty, plain.facts().corrupt), (false, false));

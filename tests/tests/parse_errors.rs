@@ -158,6 +158,12 @@ fn an_error_points_at_the_argument() {
         ("create -f qcow2 b 1000", Some(4), "", "a qcow2 size must be a multiple of 512 bytes, and 1000 is"),
         ("create -f qcow2 -o size=1M b 1M", Some(6), "", "the size is given twice: as an operand and as -o size="),
         ("create -f qcow2 -b '' b 1M", Some(4), "", "`-b` cannot be ``: leave it out for an image without a"),
+        (
+            "create -f qcow2 -o backing_file= b 1M",
+            Some(4),
+            "backing_file",
+            "`backing_file` cannot be ``: leave it out for an image without a",
+        ),
         ("create -f raw -b a b", Some(4), "", "a raw image cannot have a backing file: use qcow2"),
         ("amend -f raw -o compat=1.1 a", Some(2), "", "the options of this format cannot be changed"),
         ("amend -f luks -o state=active,new-secret=k a", Some(4), "new-secret", "no --object defines the secret `k`"),

@@ -243,7 +243,8 @@ fn check_create(line: &CommandLine) -> Checked {
     if let Some(backing) = backing {
         if backing.is_empty() {
             let reason = "leave it out for an image without a backing file";
-            return Err(at_backing(line, ParseError::value("-b", backing, reason)));
+            let given = if line.has("b") { "-b" } else { "backing_file" };
+            return Err(at_backing(line, ParseError::value(given, backing, reason)));
         }
         if line.operands().next() == Some(backing) {
             return Err(at_backing(line, Error::SameFile { name: backing.to_string_lossy().into_owned() }));

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use lexopt::Arg;
-use qemu_exec::cmd::{ParseError, Subcommand};
+use qemu_exec::cmd::{ParseError, ParseErrorKind, Subcommand};
 
 use super::{COMMANDS, OPTIONS, Takes};
 use crate::Error;
@@ -13,8 +13,8 @@ use crate::Error;
 /// A word in the place of a subcommand.
 pub(crate) fn unknown(name: &OsStr) -> Error {
     let own: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
-    let (name, all) = (name.display(), Subcommand::NAMES.join(", "));
-    format!("`{name}` is not a subcommand: write one of {all}, or of qimg's own: {}", own.join(", ")).into()
+    let unknown = ParseErrorKind::UnknownSubcommand { name: name.to_string_lossy().into_owned() };
+    format!("{unknown}, or of qimg's own: {}", own.join(", ")).into()
 }
 
 /// An argument that a command does not take; `of` is empty for qimg itself.

@@ -21,6 +21,7 @@
 
 use std::error::Error;
 use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -135,7 +136,8 @@ impl Server {
         let child = command.arg(directory.path().join("nbd")).arg("--").arg(disk).spawn()?;
         let mut server = Self { child, directory };
         let begin = Instant::now();
-        while !server.socket().exists() {
+        // The socket is there before anybody listens.
+        while UnixStream::connect(server.socket()).is_err() {
             if let Some(status) = server.child.try_wait()? {
                 return Err(format!("qemu-nbd: {status}").into());
             }

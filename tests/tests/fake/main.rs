@@ -201,7 +201,6 @@ fn what_is_not_modelled_is_an_error_that_says_so() {
         ("create -f qcow2 -o data_file=/d /c 1M", "the create option `data_file`"),
         ("create --object secret,id=s,data=x -f luks -o key-secret=s /c 1M", "encryption"),
         ("convert -f raw -O raw /a /a2 /c", "several sources"),
-        ("convert -f raw -O qcow2 -B c -o backing_fmt=qcow2 /a /c", "comes back to itself"),
         ("measure -O qcow2 -o preallocation=full --output=json --size 1M", "preallocation"),
     ] {
         let error = run(&fake, line).unwrap_err();
@@ -209,6 +208,11 @@ fn what_is_not_modelled_is_an_error_that_says_so() {
         assert!(error.to_string().contains(says), "{line}: {error}");
         assert!(!fake.exists("/c"), "{line}");
     }
+    for line in ["create -q -f qcow2 -b /b -F qcow2 /d", "rebase -u -f qcow2 -b /d -F qcow2 /b"] {
+        run(&fake, line).unwrap();
+    }
+    let error = run(&fake, "info --output=json --backing-chain -f qcow2 /d").unwrap_err();
+    assert!(error.to_string().contains("comes back to itself"), "{error}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tests::machine::need_sudo;
-use tests::processes::{arguments, processes_about};
+use tests::processes::{arguments, processes_about, wait_until};
 use tests::{fifo, qimg, scratch};
 
 fn stderr(output: &Output) -> String {
@@ -51,6 +51,8 @@ fn qemu_img_with(path: &Path) -> Pid {
 }
 
 fn assert_nothing_left(path: &Path) {
+    // The shell behind sudo may be on its way.
+    let _ = wait_until(|| processes_with(path).is_empty());
     let left: Vec<String> =
         processes_with(path).iter().map(|(_, line)| String::from_utf8_lossy(&line.join(&b' ')).into_owned()).collect();
     assert!(left.is_empty(), "{left:?}");

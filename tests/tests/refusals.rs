@@ -171,6 +171,8 @@ fn what_a_rebase_compresses_is_not_encrypted() {
 
     let rebase = |compress| Rebase::flatten(Kind::Qcow2Luks.source(&b)).compress(compress).invocation();
     assert_eq!(rebase(true).unwrap_err(), Error::CompressionWithEncryption);
+    let probed = Rebase::flatten(Kind::Qcow2Luks.probed_source(&b)).compress(true).invocation();
+    assert_eq!(probed.unwrap_err(), Error::CompressionWithEncryption);
     let mut argv = rebase(false)
         .unwrap()
         .argv(|id| format!("secret,id={id},data={}", tests::PASSPHRASE.replace(',', ",,")).into());

@@ -7,7 +7,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use qemu_cmd::strategies::{World, command};
-use qemu_cmd::{Command, Subcommand};
+use qemu_cmd::{Command, Rebase, Source, Subcommand};
 use tests::long;
 use tests::property::tries;
 
@@ -28,6 +28,13 @@ fn every_command_parses_back() {
         Ok(())
     });
     result.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// No backing file is not the directory that an image with that name would be in.
+#[test]
+fn an_image_in_place_of_the_directory_can_lose_its_backing_file() {
+    let rebase = Rebase::drop_backing_and_lose_its_data(Source::qcow2("."));
+    assert_eq!(Command::parse(tests::argv(&rebase.invocation().unwrap())), Ok(Command::Rebase(rebase)));
 }
 
 /// Strategies that mostly give what is refused would test little, and such as give nothing that is, too.

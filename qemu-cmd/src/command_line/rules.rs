@@ -205,6 +205,10 @@ fn check_backing_format(line: &CommandLine, missing: &'static str) -> Checked {
 /// An image would take its content from where it was itself, and every version exits with 0.
 fn check_not_own_backing(line: &CommandLine) -> Checked {
     let Some(image) = line.target() else { return Ok(()) };
+    if line.backing_name().is_some_and(OsStr::is_empty) {
+        // None at all.
+        return Ok(());
+    }
     match line.backing_of(&image) {
         Some(backing) if backing.is_same(&image) => {
             Err(at_backing(line, Error::SameFile { name: image.display_name() }))

@@ -130,14 +130,16 @@ impl Rebase {
         if self.unsafe_mode {
             self.source.check_nothing_below("rebase")?;
         }
-        if let Some(format) = self.source.format() {
-            if !matches!(format, Format::Qcow2 | Format::Qed) {
-                let what = "way to change its backing file: qcow2 and qed have";
-                return Err(Error::FormatHasNo { format: format.as_str(), what });
-            }
-            if self.compress {
-                rules::check_compression(format.as_str(), self.source.has_key(), false)?;
-            }
+        if let Some(format) = self.source.format()
+            && !matches!(format, Format::Qcow2 | Format::Qed)
+        {
+            let what = "way to change its backing file: qcow2 and qed have";
+            return Err(Error::FormatHasNo { format: format.as_str(), what });
+        }
+        if self.compress {
+            // What is probed may be qcow2.
+            let format = self.source.format().unwrap_or(Format::Qcow2);
+            rules::check_compression(format.as_str(), self.source.has_key(), false)?;
         }
         let Some(backing) = &self.backing else { return Ok(()) };
         if let Some(image) = self.source.places().first() {

@@ -51,18 +51,19 @@ pub(crate) fn classify(outcome: &Outcome, invocation: &Invocation, limits: &Limi
     error.about(invocation).ended(exit, signal).said(&said)
 }
 
-/// Whether qemu-img says that it did not do it, and exits with 0 all the same.
+/// Whether qemu-img says that it did not do it, and exits with 0 all the same. It may be called otherwise, and then calls
+/// itself so.
 fn says_otherwise(outcome: &Outcome, invocation: &Invocation) -> bool {
     const UNFLUSHED: [&str; 4] = [
-        "qemu-img: Failed to flush the L2 table cache: ",
-        "qemu-img: Failed to flush the refcount block cache: ",
-        "qemu-img: Failed flush for '",
-        "qemu-img: Lost persistent bitmaps during inactivation of node '",
+        "Failed to flush the L2 table cache: ",
+        "Failed to flush the refcount block cache: ",
+        "Failed flush for '",
+        "Lost persistent bitmaps during inactivation of node '",
     ];
     let said = String::from_utf8_lossy(&outcome.stderr);
-    let begins = |beginning: &str| said.lines().any(|line| line.starts_with(beginning));
-    UNFLUSHED.into_iter().any(begins)
-        || invocation.subcommand() == "create" && begins("qemu-img: Unable to load module ")
+    let says =
+        |text: &str| said.lines().filter_map(|line| line.split_once(": ")).any(|(_, said)| said.starts_with(text));
+    UNFLUSHED.into_iter().any(says) || invocation.subcommand() == "create" && says("Unable to load module ")
 }
 
 /// Standard error by lines: as it is, and without the names of the images, which anybody may have chosen. Names in which no

@@ -12,7 +12,8 @@ use qemu_cmd::{
     Secret, Source, Ssh, Target,
 };
 use qemu_exec::{
-    CancelToken, DryRunExecutor, Error, ErrorKind, Executor, Limit, Limits, LocalExecutor, QemuImg, Request,
+    CancelToken, DryRunExecutor, End, Error, ErrorKind, Executor, Limit, Limits, LocalExecutor, Outcome, QemuImg,
+    Request,
 };
 use rustix::process::Signal;
 use tests::machine::{SmallFileSystem, Writer};
@@ -401,6 +402,10 @@ fn what_was_not_made_is_an_error() {
         (env!("CARGO_BIN_EXE_qimg-under-test"), ["create", "-f", "raw", "ssh://host.invalid/image", "1M"]);
     let output = std::process::Command::new(program).args(args).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
+    // It calls itself as it was called.
+    let create = Create::new("/image", Raw::new(), ByteSize::mib(1)).invocation().unwrap();
+    let outcome = Outcome::new(End::Exited(0), "", "qemu-img-11: Unable to load module ssh. Perhaps you want to …\n");
+    assert_eq!(outcome.ok(&create, &Limits::none()).unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
 #[test]

@@ -157,6 +157,19 @@ fn a_pasted_line_has_limits_and_users() {
     assert_eq!(output, bare_in(directory.path(), &["info", "-f", "raw", "a", "--output=json"]), "{line}");
 }
 
+/// A variable that only env(1) takes stands in front, and what env(1) would take for one more is the program.
+#[test]
+fn a_pasted_line_runs_a_program_with_an_equals_sign() {
+    let directory = scratch();
+    let place = directory.path().join("a=b");
+    std::fs::create_dir(&place).unwrap();
+    let program = tests::executable(&place, "#!/bin/sh\necho \"it is $1\"\n");
+    let program = format!("--qemu-img={}", program.display());
+    let line = dry_run(directory.path(), &["--dry-run", "--env=A-B=1", &program], &["create", "-f", "raw", "a", "1M"]);
+    let output = paste("sh", directory.path(), &line, None);
+    assert_eq!(output.stdout, b"it is create\n", "{line}: {output:?}");
+}
+
 fn bare_in(directory: &Path, line: &[&str]) -> Output {
     Command::new(qemu_img()).args(line).current_dir(directory).output().unwrap()
 }

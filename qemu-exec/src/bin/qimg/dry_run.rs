@@ -26,9 +26,14 @@ pub(crate) fn show(format: Format, plan: &Plan, invocation: &Invocation, require
 fn shell(plan: &Plan) -> String {
     let env = &plan.launch.env;
     // To a shell, only a name of its own kind makes it an assignment.
-    let mut line = String::from(if env.iter().all(|(name, _)| is_shell_name(name)) { "" } else { "env " });
+    let by_env = !env.iter().all(|(name, _)| is_shell_name(name));
+    let mut line = String::from(if by_env { "env " } else { "" });
     for (name, value) in env {
         line.push_str(&format!("{}={} ", shell_quote(name), shell_quote(value)));
+    }
+    // It would take such a program for one more variable, and the subcommand for the program.
+    if by_env && plan.launch.program.as_os_str().as_encoded_bytes().contains(&b'=') {
+        line.push_str("nice -n 0 -- ");
     }
     line.push_str(&plan.launch.to_string());
     line
